@@ -35,6 +35,15 @@ type Settings struct {
 	// Accounts that users make themselves (XEP-0077).
 	Registration Registration `name:"registration"`
 
+	// Whom users do not want to hear of (XEP-0191).
+	Blocking Blocking `name:"blocking"`
+
+	// XML that clients store for themselves (XEP-0049).
+	PrivateXML PrivateXML `name:"private_xml"`
+
+	// What users tell of themselves (XEP-0054).
+	VCard VCard `name:"vcard"`
+
 	// Addresses at which the people who run this server can be reached (XEP-0157). Each list holds URIs such as
 	// `mailto:admin@example.org` or `xmpp:admin@example.org`; an empty list is not shown.
 	Contact Contact `name:"contact"`
@@ -187,6 +196,12 @@ type Registration struct {
 
 	// Let users change their own password (XEP-0077 §3.3).
 	PasswordChange bool `name:"password_change" default:"true"`
+
+	// Let users remove their own account, with everything that belongs to it (XEP-0077 §3.2).
+	Removal bool `name:"removal" default:"true"`
+
+	// Accounts that may be made from one address in an hour, counted as IPv4 /32 and IPv6 /64; 0 is no limit.
+	PerAddress int `name:"per_address" default:"3" max:"1000000"`
 }
 
 // Contact holds the addresses of XEP-0157.
