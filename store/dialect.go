@@ -1,0 +1,101 @@
+package store
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// dialect is what differs between the two databases.
+type dialect struct {
+	name   string
+	path   string // of the SQLite file
+	begin  string
+	goose  goose.Dialect
+	config *pgx.ConnConfig
+}
+
+func dialectOf(cfg Config) (*dialect, error) {
+	switch cfg.Driver {
+	case SQLite:
+		if cfg.Path == "" {
+			return nil, errors.New("the SQLite database needs a path")
+		}
+		path, err := filepath.Abs(cfg.Path)
+		if err != nil {
+			return nil, err
+		}
+		return &dialect{name: SQLite, path: path, begin: "BEGIN IMMEDIATE", goose: goose.DialectSQLite3}, nil
+	case Postgres:
+		config, err := pgx.ParseConfig(cfg.DSN)
+		if err != nil {
+			return nil, fmt.Errorf("the PostgreSQL connection string: %w", err)
+		}
+		return &dialect{name: Postgres, begin: "BEGIN", goose: goose.DialectPostgres, config: config}, nil
+	}
+	return nil, fmt.Errorf("unknown database driver %q; write %s or %s", cfg.Driver, SQLite, Postgres)
+}
+
+func (d *dialect) migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations/"+d.name)
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return sub
+}
+
+// connector makes the driver's own connections.
+func (d *dialect) connector(writable bool) (driver.Connector, error) {
+	if d.name == Postgres {
+		return d.postgres(writable), nil
+	}
+	return sqlite.NewConnector(d.sqlite(writable))
+}
+
+// pool opens no connection yet.
+func (d *dialect) pool(writable bool, size int) (*sql.DB, error) {
+	base, err := d.connector(writable)
+	if err != nil {
+		return nil, err
+	}
+	p := sql.OpenDB(connector{base, d.name == Postgres})
+	p.SetMaxOpenConns(size)
+	p.SetMaxIdleConns(size)
+	return p, nil
+}
+
+// sqlite is the DSN. WAL with synchronous=FULL syncs each commit before it is reported.
+func (d *dialect) sqlite(writable bool) string {
+	q := url.Values{"_pragma": {"busy_timeout(5000)", "synchronous(FULL)", "temp_store(MEMORY)"}}
+	if writable {
+		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "cache_size(-16384)")
+	} else {
+		q["_pragma"] = append(q["_pragma"], "query_only(1)", "cache_size(-4096)")
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.path), RawQuery: q.Encode()}).String()
+}
+
+func (d *dialect) postgres(writable bool) driver.Connector {
+	config := d.config.Copy()
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "chancery"
+	}
+	config.RuntimeParams["synchronous_commit"] = "on"
+	if !writable {
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	return stdlib.GetConnector(*config)
+}
