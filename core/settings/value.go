@@ -202,7 +202,16 @@ func (f *field) format(v any) string {
 		}
 		return strconv.Itoa(v)
 	case []string:
-		return strings.Join(v, ",")
+		joined := strings.Join(v, ",")
+		if strings.Count(joined, ",") == max(len(v)-1, 0) && !strings.HasPrefix(joined, "[") && !strings.HasPrefix(joined, `"`) {
+			return joined
+		}
+		return f.encode(v)
+	case string:
+		if strings.HasPrefix(v, `"`) {
+			return f.encode(v)
+		}
+		return v
 	default:
 		return fmt.Sprint(v)
 	}
@@ -216,9 +225,11 @@ func (f *field) encode(v any) string {
 	case kindList:
 		b, _ := json.Marshal(v)
 		return string(b)
-	default:
-		b, _ := json.Marshal(f.format(v))
+	case kindText:
+		b, _ := json.Marshal(v)
 		return string(b)
+	default:
+		return `"` + f.format(v) + `"`
 	}
 }
 
