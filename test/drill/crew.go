@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"chancery/test/client"
+	"chancery/test/local"
 )
 
 // crew is all the talkers.
 type crew struct {
-	srv     *server
+	srv     *local.Server
 	talkers []*talker
 	quiet   chan struct{}
 	stop    context.CancelFunc
@@ -25,19 +26,19 @@ type crew struct {
 
 // hire makes accounts on the running server and puts it under load. Each talker
 // writes to the next two.
-func (g *ground) hire(ctx context.Context, srv *server) (*crew, error) {
+func (g *ground) hire(ctx context.Context, srv *local.Server) (*crew, error) {
 	names := make([]string, g.talkers)
 	for i := range names {
 		names[i] = fmt.Sprintf("talker%d", i)
 	}
-	if err := srv.accounts(ctx, names); err != nil {
+	if err := srv.Accounts(ctx, names); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	c := &crew{srv: srv, quiet: make(chan struct{}), stop: stop}
 	for i, name := range names {
 		peers := []string{names[(i+1)%len(names)], names[(i+2)%len(names)]}
-		t := g.newTalker(name, peers, func() client.Config { return srv.config(name, "drill") })
+		t := g.newTalker(name, peers, func() client.Config { return srv.Config(name, "drill") })
 		c.talkers = append(c.talkers, t)
 		c.wait.Go(func() { t.run(ctx, c.quiet) })
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"chancery/test/local"
 )
 
 // fault is something that keeps the server from writing, for a while.
@@ -24,8 +26,8 @@ type fault struct {
 // endure puts the server under load, injects each fault, and heals it. The
 // process must survive, senders must be refused with an error of type "wait",
 // and when the fault is gone all must go on by itself.
-func (g *ground) endure(ctx context.Context, r *report, srv *server, faults ...fault) error {
-	if _, err := srv.start(ctx); err != nil {
+func (g *ground) endure(ctx context.Context, r *report, srv *local.Server, faults ...fault) error {
+	if _, err := srv.Start(ctx); err != nil {
 		return err
 	}
 	c, err := g.hire(ctx, srv)
@@ -48,8 +50,8 @@ func (g *ground) endure(ctx context.Context, r *report, srv *server, faults ...f
 		r.fail("the clients come to rest", err.Error())
 	}
 	c.dismiss()
-	srv.kill()
-	if _, err := srv.start(ctx); err != nil {
+	srv.Kill()
+	if _, err := srv.Start(ctx); err != nil {
 		return err
 	}
 	kept, err := c.archives(ctx, nil)
@@ -60,11 +62,11 @@ func (g *ground) endure(ctx context.Context, r *report, srv *server, faults ...f
 	if err := c.judgeRoster(ctx, r); err != nil {
 		return err
 	}
-	return srv.stop()
+	return srv.Stop()
 }
 
 func (c *crew) suffer(ctx context.Context, r *report, f fault) error {
-	mark, before := c.srv.log.mark(), c.refusals()
+	mark, before := c.srv.Log.Mark(), c.refusals()
 	c.unsure = c.unsure || f.unsure
 	if err := f.inject(); err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
@@ -84,14 +86,14 @@ func (c *crew) suffer(ctx context.Context, r *report, f fault) error {
 		kind, _, _ := strings.Cut(what, "/")
 		r.check(f.name+": the error says wait", kind == "wait", "it says %s", what)
 	}
-	r.check(f.name+": the server lives", c.srv.alive(), "%s", c.srv.log.tail(10))
+	r.check(f.name+": the server lives", c.srv.Alive(), "%s", c.srv.Log.Tail(10))
 	back := time.Now()
 	err := c.moves(ctx, 30*time.Second)
 	r.check(f.name+": it goes on by itself", err == nil, "%v", err)
 	if err == nil {
 		r.note("%s: everybody was served again %s after it was over", f.name, time.Since(back).Round(10*time.Millisecond))
 	}
-	lines := strings.Join(c.srv.log.since(mark), "\n")
+	lines := strings.Join(c.srv.Log.Since(mark), "\n")
 	r.check(f.name+": the log says what happened", f.log.MatchString(lines), "nothing like %q in\n%.2000s", f.log, lines)
 	return nil
 }
@@ -120,7 +122,7 @@ func diskFull(ctx context.Context, g *ground, r *report) error {
 	}
 	defer syscall.Unmount(disk, syscall.MNT_DETACH)
 	defer end()
-	srv.data = filepath.Join(disk, "data")
+	srv.Data = filepath.Join(disk, "data")
 	ballast := filepath.Join(disk, "ballast")
 	return g.endure(ctx, r, srv, fault{
 		name:   "disk full",
@@ -169,9 +171,9 @@ func readOnly(ctx context.Context, g *ground, r *report) error {
 		return err
 	}
 	frozen := func(add bool) func() error {
-		return func() error { return immutable(srv.data, add) }
+		return func() error { return immutable(srv.Data, add) }
 	}
-	defer immutable(srv.data, false)
+	defer immutable(srv.Data, false)
 	return g.endure(ctx, r, srv, fault{
 		name:   "files read-only",
 		inject: frozen(true),
@@ -182,25 +184,25 @@ func readOnly(ctx context.Context, g *ground, r *report) error {
 
 // startReadOnly starts the server where it cannot write: it must say so and
 // end.
-func (g *ground) startReadOnly(ctx context.Context, r *report, srv *server) error {
-	if _, err := srv.start(ctx); err != nil {
+func (g *ground) startReadOnly(ctx context.Context, r *report, srv *local.Server) error {
+	if _, err := srv.Start(ctx); err != nil {
 		return err
 	}
-	if err := srv.stop(); err != nil {
+	if err := srv.Stop(); err != nil {
 		return err
 	}
 	flags := uintptr(syscall.MS_BIND)
-	if err := syscall.Mount(srv.data, srv.data, "", flags, ""); err != nil {
+	if err := syscall.Mount(srv.Data, srv.Data, "", flags, ""); err != nil {
 		return fmt.Errorf("a read-only mount wants root: %w", err)
 	}
-	defer syscall.Unmount(srv.data, syscall.MNT_DETACH)
-	if err := syscall.Mount("", srv.data, "", flags|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	defer syscall.Unmount(srv.Data, syscall.MNT_DETACH)
+	if err := syscall.Mount("", srv.Data, "", flags|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		return err
 	}
-	mark := srv.log.mark()
-	_, err := srv.start(ctx)
-	srv.kill()
-	lines := strings.Join(srv.log.since(mark), "\n")
+	mark := srv.Log.Mark()
+	_, err := srv.Start(ctx)
+	srv.Kill()
+	lines := strings.Join(srv.Log.Since(mark), "\n")
 	r.check("on a read-only file system it does not start", err != nil, "it did")
 	r.check("… and says why", regexp.MustCompile(`(?i)read-?only`).MatchString(lines), "%s", lines)
 	return nil
@@ -230,31 +232,31 @@ func immutable(dir string, on bool) error {
 
 // databaseGone lets PostgreSQL hang, and then stops it.
 func databaseGone(ctx context.Context, g *ground, r *report) error {
-	l, err := newLog(g.dir)
+	l, err := local.NewLog(g.dir)
 	if err != nil {
 		return err
 	}
-	pg, err := newCluster(ctx, g.dir)
+	pg, err := local.NewPostgres(ctx, g.dir)
 	if err != nil {
 		return err
 	}
-	defer pg.stop()
-	defer pg.signal(syscall.SIGCONT)
-	srv := &server{bin: g.server, data: filepath.Join(g.dir, "data"), database: pg.url, log: l}
-	defer srv.kill()
+	defer pg.Stop()
+	defer pg.Signal(syscall.SIGCONT)
+	srv := &local.Server{Command: []string{g.server}, Data: filepath.Join(g.dir, "data"), Database: pg.URL, Log: l}
+	defer srv.Kill()
 	says := regexp.MustCompile(`(?i)database`)
 	return g.endure(ctx, r, srv,
 		fault{
 			name:   "PostgreSQL stopped",
-			inject: pg.stop,
-			heal:   func() error { return pg.start(ctx) },
+			inject: pg.Stop,
+			heal:   func() error { return pg.Start(ctx) },
 			log:    says,
 			unsure: true,
 		},
 		fault{
 			name:   "PostgreSQL hangs",
-			inject: func() error { return pg.signal(syscall.SIGSTOP) },
-			heal:   func() error { return pg.signal(syscall.SIGCONT) },
+			inject: func() error { return pg.Signal(syscall.SIGSTOP) },
+			heal:   func() error { return pg.Signal(syscall.SIGCONT) },
 			log:    says,
 			unsure: true,
 		},

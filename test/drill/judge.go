@@ -15,7 +15,7 @@ import (
 func (c *crew) archives(ctx context.Context, known map[string][]client.Kept) (map[string][]client.Kept, error) {
 	all := map[string][]client.Kept{}
 	for _, t := range c.talkers {
-		conn, err := client.Dial(ctx, c.srv.config(t.name, "judge"))
+		conn, err := client.Dial(ctx, c.srv.Config(t.name, "judge"))
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func (c *crew) judgeHeard(r *report) {
 func (c *crew) judgeRoster(ctx context.Context, r *report) error {
 	var lost []string
 	for _, t := range c.talkers {
-		conn, err := client.Dial(ctx, c.srv.config(t.name, "judge"))
+		conn, err := client.Dial(ctx, c.srv.Config(t.name, "judge"))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chancery/test/client"
+	"chancery/test/local"
 )
 
 // kill ends the server with SIGKILL again and again. One kill in four comes
@@ -20,7 +21,7 @@ func kill(ctx context.Context, g *ground, r *report) error {
 		return err
 	}
 	defer end()
-	if _, err := srv.start(ctx); err != nil {
+	if _, err := srv.Start(ctx); err != nil {
 		return err
 	}
 	c, err := g.hire(ctx, srv)
@@ -34,8 +35,8 @@ func kill(ctx context.Context, g *ground, r *report) error {
 		if err := g.moment(ctx, c); err != nil {
 			return err
 		}
-		srv.kill()
-		took, err := srv.start(ctx)
+		srv.Kill()
+		took, err := srv.Start(ctx)
 		if err != nil {
 			return fmt.Errorf("start %d: %w", n+1, err)
 		}
@@ -51,8 +52,8 @@ func kill(ctx context.Context, g *ground, r *report) error {
 		r.fail("the clients come to rest", err.Error())
 	}
 	c.dismiss()
-	srv.kill() // the last word is the disk's
-	if _, err := srv.start(ctx); err != nil {
+	srv.Kill() // the last word is the disk's
+	if _, err := srv.Start(ctx); err != nil {
 		return err
 	}
 	kept, err := c.archives(ctx, nil)
@@ -69,7 +70,7 @@ func kill(ctx context.Context, g *ground, r *report) error {
 		r.note("start to first stream: median %s, slowest %s", starts[len(starts)/2].Round(time.Millisecond), starts[len(starts)-1].Round(time.Millisecond))
 		r.check("every start took less than 2 s", starts[len(starts)-1] < 2*time.Second, "%s", starts[len(starts)-1])
 	}
-	return srv.stop()
+	return srv.Stop()
 }
 
 // moment waits until it is time for the next kill.
@@ -84,19 +85,19 @@ func (g *ground) moment(ctx context.Context, c *crew) error {
 }
 
 // serve readies a server, not started, on the database of the flags.
-func (g *ground) serve(ctx context.Context) (*server, func(), error) {
-	l, err := newLog(g.dir)
+func (g *ground) serve(ctx context.Context) (*local.Server, func(), error) {
+	l, err := local.NewLog(g.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	srv := &server{bin: g.server, data: filepath.Join(g.dir, "data"), log: l}
+	srv := &local.Server{Command: []string{g.server}, Data: filepath.Join(g.dir, "data"), Log: l}
 	if g.database != "postgres" {
-		return srv, srv.kill, nil
+		return srv, srv.Kill, nil
 	}
-	pg, err := newCluster(ctx, g.dir)
+	pg, err := local.NewPostgres(ctx, g.dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	srv.database = pg.url
-	return srv, func() { srv.kill(); pg.stop() }, nil
+	srv.Database = pg.URL
+	return srv, func() { srv.Kill(); pg.Stop() }, nil
 }

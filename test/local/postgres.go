@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -15,21 +15,22 @@ import (
 	"syscall"
 )
 
-// cluster is a throw-away PostgreSQL on a Unix socket, with its defaults: a
+// Postgres is a throw-away PostgreSQL on a Unix socket, with its defaults: a
 // commit is on disk when it returns.
-type cluster struct {
+type Postgres struct {
 	bin string // folder of the programs
 	dir string
-	url string
+	URL string
 	as  *syscall.Credential // PostgreSQL does not run as root
 }
 
-func newCluster(ctx context.Context, dir string) (*cluster, error) {
+// NewPostgres makes and starts it in a folder below dir.
+func NewPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
 	}
-	p := &cluster{bin: bin, dir: filepath.Join(dir, "postgres")}
+	p := &Postgres{bin: bin, dir: filepath.Join(dir, "postgres")}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -41,18 +42,18 @@ func newCluster(ctx context.Context, dir string) (*cluster, error) {
 	if err := p.run(ctx, "initdb", "-D", p.data(), "-U", "chancery", "-A", "trust", "--no-locale", "-E", "UTF8"); err != nil {
 		return nil, err
 	}
-	if err := p.start(ctx); err != nil {
+	if err := p.Start(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.run(ctx, "createdb", "-h", p.dir, "-U", "chancery", "chancery"); err != nil {
-		p.stop()
+		p.Stop()
 		return nil, err
 	}
-	p.url = "postgres://chancery@/chancery?host=" + url.QueryEscape(p.dir)
+	p.URL = "postgres://chancery@/chancery?host=" + url.QueryEscape(p.dir)
 	return p, nil
 }
 
-func (p *cluster) data() string { return filepath.Join(p.dir, "data") }
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
 // postgresBin finds the server programs, which are not on everybody's PATH.
 func postgresBin() (string, error) {
@@ -72,7 +73,7 @@ func postgresBin() (string, error) {
 }
 
 // disown lets the cluster run as the user that the package made.
-func (p *cluster) disown(dir string) error {
+func (p *Postgres) disown(dir string) error {
 	u, err := user.Lookup("postgres")
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (p *cluster) disown(dir string) error {
 	return os.Chown(p.dir, uid, gid)
 }
 
-func (p *cluster) run(ctx context.Context, name string, args ...string) error {
+func (p *Postgres) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, name), args...)
 	cmd.Dir = p.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
@@ -96,19 +97,20 @@ func (p *cluster) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-func (p *cluster) start(ctx context.Context) error {
+// Start waits until it takes connections.
+func (p *Postgres) Start(ctx context.Context) error {
 	return p.run(ctx, "pg_ctl", "-D", p.data(), "-l", filepath.Join(p.dir, "log"), "-w", "-o", "-k "+p.dir+" -c listen_addresses=''", "start")
 }
 
-// stop ends it as an accident would: connections are dropped, nothing is
+// Stop ends it as an accident would: connections are dropped, nothing is
 // written down first.
-func (p *cluster) stop() error {
+func (p *Postgres) Stop() error {
 	return p.run(context.Background(), "pg_ctl", "-D", p.data(), "-m", "immediate", "-w", "stop")
 }
 
-// hang stops every process of the cluster where it is, and goes on when
-// resumed.
-func (p *cluster) signal(sig syscall.Signal) error {
+// Signal reaches every process of the cluster: SIGSTOP lets it hang, SIGCONT
+// lets it go on.
+func (p *Postgres) Signal(sig syscall.Signal) error {
 	text, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
 	if err != nil {
 		return err
