@@ -33,7 +33,7 @@ type Server struct {
 	Log      *Log
 
 	cmd   *exec.Cmd
-	pid   int // of the server itself, which `go run` stands before
+	pid   int                   // of the server itself, which `go run` stands before
 	ready atomic.Pointer[Ready] // of the last start
 }
 
@@ -84,9 +84,9 @@ func (s *Server) Start(ctx context.Context) (time.Duration, error) {
 			s.Kill()
 			return 0, fmt.Errorf("the server did not get ready: %w: %q\n%s", err, text, s.Log.Tail(20))
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		s.Kill()
-		return 0, fmt.Errorf("the server did not get ready in 30 s\n%s", s.Log.Tail(20))
+		return 0, fmt.Errorf("the server did not get ready in two minutes\n%s", s.Log.Tail(20))
 	case <-ctx.Done():
 		s.Kill()
 		return 0, ctx.Err()
