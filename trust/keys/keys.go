@@ -53,16 +53,17 @@ func Load(file, domain string) (*tls.Certificate, error) {
 }
 
 func readFile(file string) ([]byte, error) {
+	// Before it is opened: opening a pipe would wait for a writer.
+	if st, err := os.Stat(file); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() || st.Size() > maxFile {
+		return nil, fmt.Errorf("%s is not an ordinary file of at most %d bytes", file, maxFile)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !st.Mode().IsRegular() || st.Size() > maxFile {
-		return nil, fmt.Errorf("not an ordinary file of less than %d bytes", maxFile)
-	}
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
@@ -142,14 +143,16 @@ func chain(certs []*x509.Certificate, key crypto.Signer) (*tls.Certificate, erro
 		return nil, errors.New("the private key belongs to none of the certificates")
 	}
 	out := &tls.Certificate{Leaf: leaf, PrivateKey: key, Certificate: [][]byte{leaf.Raw}}
-	for last := leaf; ; {
+	last := leaf
+	for range certs { // CAs that have signed each other would go on for ever
 		next := issuer(last, certs)
 		if next == nil {
-			return out, nil
+			break
 		}
 		out.Certificate = append(out.Certificate, next.Raw)
 		last = next
 	}
+	return out, nil
 }
 
 // issuer finds who signed c. Roots are not sent: whoever trusts one has it.
