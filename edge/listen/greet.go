@@ -1,8 +1,9 @@
 package listen
 
 import (
-	"crypto/rand"
 	"io"
+	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -52,10 +53,10 @@ func (l *Listener) introduce(c *Conn) bool {
 	return l.rename(c, h.Source.Addr())
 }
 
-// tlsOnly answers a plain stream where only TLS is taken (RFC 6120 §4.9.3.14).
+// tlsOnly answers a plain stream where only TLS is taken (RFC 6120 §4.9.3.14). The id of that stream protects nothing.
 func (l *Listener) tlsOnly() []byte {
 	return []byte("<?xml version='1.0'?><stream:stream xmlns='" + l.cfg.Content + "' xmlns:stream='http://etherx.jabber.org/streams' id='" +
-		rand.Text() + "' version='1.0'><stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>" +
+		strconv.FormatUint(rand.Uint64(), 36) + "' version='1.0'><stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>" +
 		"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>This port takes TLS from the first byte only; " +
 		"STARTTLS is turned off.</text></stream:error></stream:stream>")
 }

@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"crypto/fips140"
 	"slices"
 	"strings"
 )
@@ -44,7 +45,10 @@ func (t *Terms) allow(mechanism string) bool {
 	case External:
 		return t.TLS && t.External
 	}
-	_, plus, ok := scramFamily(mechanism)
+	h, plus, ok := scramFamily(mechanism)
+	if h == SHA1 && fips140.Enforced() {
+		return false // HMAC-SHA-1 would panic
+	}
 	return ok && (!plus || t.TLS && len(t.Bindings) > 0)
 }
 
