@@ -65,6 +65,8 @@ type seenFile struct {
 	size  int64
 	mtime time.Time
 	good  *served // nil when it was never any good
+
+	warned time.Time // when its age was told last
 }
 
 // Every is how often Run looks for changed files and certificates to renew.
@@ -90,7 +92,7 @@ func (t *TLS) Run(ctx context.Context) {
 		said := ""
 		if err := t.Refresh(); err != nil {
 			if said = err.Error(); said != last {
-				t.cfg.Log.Error("a certificate is missing", "err", err)
+				t.cfg.Log.Error("certificates need attention", "err", err)
 			}
 		}
 		last = said
@@ -168,6 +170,7 @@ func (t *TLS) file(domain string) (*served, error) {
 		size, mtime = st.Size(), t.newest(path, st)
 	}
 	if size == seen.size && mtime.Equal(seen.mtime) {
+		t.warnAge(domain, seen)
 		return seen.good, nil
 	}
 	now := seenFile{size: size, mtime: mtime, good: seen.good}
@@ -201,6 +204,21 @@ func (t *TLS) warnMode(domain, path string, st fs.FileInfo) {
 	if st != nil && st.Mode().Perm()&0o077 != 0 {
 		t.cfg.Log.Warn("other users of this machine may read the private key; chmod 600 would stop that",
 			"domain", domain, "file", path, "mode", st.Mode().Perm().String())
+	}
+}
+
+// warnAge tells once a day that a file should be replaced soon. The CA's certificates are renewed by themselves.
+func (t *TLS) warnAge(domain string, seen seenFile) {
+	const soon, again = 14 * 24 * time.Hour, 24 * time.Hour
+	now := time.Now()
+	if seen.good == nil || now.Sub(seen.warned) < again {
+		return
+	}
+	if end := seen.good.cert.Leaf.NotAfter; end.Sub(now) < soon {
+		t.cfg.Log.Warn("the certificate ends soon; replace its file, which is read again by itself",
+			"domain", domain, "file", seen.good.source, "until", end.UTC().Format(time.DateTime))
+		seen.warned = now
+		t.files[domain] = seen
 	}
 }
 

@@ -364,6 +364,20 @@ func TestReadableKeyIsSaid(t *testing.T) {
 	}
 }
 
+func TestAgeingFileIsSaidOnceADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newState(t, "a.example")
+		writeChain(t, s.dir, "a.example", "a.example") // for a day
+		for range 36 {
+			s.refresh(t)
+			time.Sleep(time.Hour)
+		}
+		if n := s.log.count("ends soon"); n != 2 {
+			t.Errorf("%d lines in the log", n)
+		}
+	})
+}
+
 func TestWithoutCAMissingFilesAreNamed(t *testing.T) {
 	s := newState(t, "a.example", "b.example")
 	s.cfg.CA = nil
