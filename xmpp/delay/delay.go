@@ -14,9 +14,9 @@ import (
 // NS is the namespace of XEP-0203.
 const NS = "urn:xmpp:delay"
 
-// layout keeps six digits, so that what the store keeps (microseconds) survives
-// the wire.
-const layout = "2006-01-02T15:04:05.000000Z"
+// layout keeps six digits where they say something, so that what the store
+// keeps (microseconds) survives the wire.
+const layout = "2006-01-02T15:04:05.999999Z"
 
 // Stamp writes a time as a XEP-0082 dateTime in UTC.
 func Stamp(at time.Time) string { return at.UTC().Format(layout) }
