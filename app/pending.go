@@ -1,0 +1,21 @@
+package app
+
+import (
+	"context"
+
+	"chancery/core/route"
+	"chancery/core/session"
+	"chancery/xmpp/stanza"
+)
+
+type noArchive struct{}
+
+func (noArchive) Sent(context.Context, *route.Transit) error     { return nil }
+func (noArchive) Received(context.Context, *route.Transit) error { return nil }
+
+type noOffline struct{}
+
+func (noOffline) Keep(context.Context, *route.Transit) error {
+	return stanza.Refuse(stanza.ServiceUnavailable, "")
+}
+func (noOffline) Arrived(context.Context, *session.Session) {}

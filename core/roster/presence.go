@@ -1,0 +1,380 @@
+package roster
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"chancery/core/account"
+	"chancery/core/online"
+	"chancery/core/route"
+	"chancery/core/session"
+	"chancery/core/settings"
+	"chancery/xmpp/jid"
+	"chancery/xmpp/stanza"
+)
+
+const interested = session.Rosters
+
+// Router sends a stanza that the server makes on behalf of its sender.
+type Router interface {
+	Route(ctx context.Context, st *stanza.Stanza)
+}
+
+// Presences tells who is there (RFC 6121 §4).
+type Presences struct {
+	rosters  *Rosters
+	online   *online.Table
+	hosts    route.Hosts
+	block    route.Blocker
+	absent   route.Absent
+	router   Router
+	settings *settings.Live
+	// left is told when the last resource of an account went away, and what it
+	// said.
+	left func(account int64, at time.Time, status string)
+}
+
+// Parts is what presence works with.
+type Parts struct {
+	Rosters  *Rosters
+	Online   *online.Table
+	Hosts    route.Hosts
+	Block    route.Blocker
+	Absent   route.Absent
+	Router   Router
+	Settings *settings.Live
+	Left     func(account int64, at time.Time, status string)
+}
+
+// NewPresences puts the parts together.
+func NewPresences(p Parts) *Presences {
+	return &Presences{rosters: p.Rosters, online: p.Online, hosts: p.Hosts, block: p.Block, absent: p.Absent, router: p.Router, settings: p.Settings, left: p.Left}
+}
+
+// Outbound is presence from a client of ours.
+func (p *Presences) Outbound(ctx context.Context, t *route.Transit) error {
+	switch t.Type {
+	case subscribe, subscribed, unsubscribe, unsubscribed:
+		if t.To.IsZero() {
+			return stanza.Refuse(stanza.BadRequest, "a subscription needs an address")
+		}
+		return p.ask(ctx, t)
+	case "", "unavailable":
+		if t.To.IsZero() {
+			return p.broadcast(ctx, t)
+		}
+		return p.direct(ctx, t)
+	case "probe":
+		return stanza.Refuse(stanza.BadRequest, "probes are sent by servers")
+	case "error":
+		if !t.To.IsZero() {
+			p.router.Route(ctx, t.Stanza)
+		}
+		return nil
+	}
+	return stanza.Refuse(stanza.BadRequest, "unknown type of presence")
+}
+
+// direct is presence for one address (§4.6).
+func (p *Presences) direct(ctx context.Context, t *route.Transit) error {
+	blocked, err := p.block.Blocks(ctx, *t.Sender, t.To)
+	if err != nil {
+		return err
+	}
+	if blocked {
+		return stanza.Refuse(stanza.NotAcceptable, "you have blocked this contact")
+	}
+	if t.Type == "" {
+		if limit := p.settings.Load().Presence.Directed; !t.Origin.Direct(t.To, limit) {
+			return stanza.Refuse(stanza.ResourceConstraint, "not more than "+strconv.Itoa(limit)+" addresses get directed presence")
+		}
+	} else {
+		t.Origin.Undirect(t.To)
+	}
+	p.router.Route(ctx, t.Stanza)
+	return nil
+}
+
+// broadcast is presence for everybody (§4.2.2, §4.4.2, §4.5.2).
+func (p *Presences) broadcast(ctx context.Context, t *route.Transit) error {
+	s := t.Origin
+	was := s.Presence()
+	if t.Type == "unavailable" {
+		if was != nil {
+			s.SetPresence(nil)
+			s.Send(t.Addressed(s.JID))
+		}
+		return p.leave(ctx, s, t.Stanza, was != nil)
+	}
+	priority, err := priorityOf(t.Stanza)
+	if err != nil {
+		return err
+	}
+	l, err := p.rosters.Of(ctx, s.Account)
+	if err != nil {
+		return err
+	}
+	s.SetPresence(&session.Presence{Stanza: t.Stanza, Priority: priority, At: t.At})
+	p.toContacts(ctx, *t.Sender, l, t.Stanza)
+	p.toSelf(s, t.Stanza)
+	if was == nil {
+		p.welcome(ctx, s, *t.Sender, l)
+	}
+	if priority >= 0 && (was == nil || was.Priority < 0) {
+		p.absent.Arrived(ctx, s)
+	}
+	return nil
+}
+
+// priorityOf reads <priority/> (§4.7.2.3); 0 when there is none.
+func priorityOf(st *stanza.Stanza) (int8, error) {
+	n := st.Find(stanza.NSClient, "priority")
+	if n == nil {
+		return 0, nil
+	}
+	v, err := strconv.ParseInt(strings.TrimSpace(n.Text), 10, 8)
+	if err != nil {
+		return 0, stanza.Refuse(stanza.BadRequest, "a priority is a whole number from -128 to 127")
+	}
+	return int8(v), nil
+}
+
+// welcome tells a resource that has come what it missed: who is there (§4.3),
+// its own other resources, and who asks to subscribe (§3.1.3).
+func (p *Presences) welcome(ctx context.Context, s *session.Session, owner account.Account, l *Roster) {
+	for _, other := range p.online.Sessions(owner.JID) {
+		if pr := other.Presence(); pr != nil && other != s {
+			s.Send(pr.Stanza.Addressed(s.JID))
+		}
+	}
+	for _, i := range l.items {
+		if i.To {
+			p.probe(ctx, s, i.JID)
+		}
+		if i.Asked != nil {
+			s.Send(i.Asked)
+		}
+	}
+}
+
+// probe finds out about a contact. One of ours is looked up at once; what other
+// servers know comes later.
+func (p *Presences) probe(ctx context.Context, s *session.Session, contact jid.JID) {
+	if blocked, err := p.block.Blocks(ctx, account.Account{ID: s.Account, JID: s.JID.Bare()}, contact); blocked || err != nil {
+		return
+	}
+	if !p.hosts.Serves(contact.Domain()) {
+		p.post(ctx, "probe", s.JID.Bare(), contact)
+		return
+	}
+	there := p.online.Sessions(contact)
+	if len(there) > 0 && !p.maySee(ctx, account.Account{ID: there[0].Account, JID: contact}, s.JID) {
+		return
+	}
+	shown := false
+	for _, c := range there {
+		if pr := c.Presence(); pr != nil {
+			s.Send(pr.Stanza.Addressed(s.JID))
+			shown = true
+		}
+	}
+	if !shown { // §4.3.2
+		s.Send(&stanza.Stanza{Kind: stanza.Presence, Type: "unavailable", From: contact, To: s.JID})
+	}
+}
+
+// maySee tells whether other may see the owner's presence and is not blocked.
+func (p *Presences) maySee(ctx context.Context, owner account.Account, other jid.JID) bool {
+	sees, err := p.rosters.Sees(ctx, owner, other)
+	if err != nil || !sees {
+		return false
+	}
+	blocked, err := p.block.Blocks(ctx, owner, other)
+	return err == nil && !blocked
+}
+
+// toContacts sends presence to everybody with a subscription from or both.
+func (p *Presences) toContacts(ctx context.Context, owner account.Account, l *Roster, st *stanza.Stanza) {
+	for _, i := range l.items {
+		if i.From {
+			p.toContact(ctx, owner, i.JID, st)
+		}
+	}
+}
+
+// toContact spares a contact of ours the way through the router: nobody there,
+// nothing to do. A payload is shared by all who get it.
+func (p *Presences) toContact(ctx context.Context, owner account.Account, contact jid.JID, st *stanza.Stanza) {
+	local := p.hosts.Serves(contact.Domain())
+	there := p.online.Sessions(contact)
+	if local && len(there) == 0 {
+		return
+	}
+	if blocked, err := p.block.Blocks(ctx, owner, contact); blocked || err != nil {
+		return
+	}
+	if !local {
+		p.router.Route(ctx, st.Addressed(contact))
+		return
+	}
+	if blocked, err := p.block.Blocks(ctx, account.Account{ID: there[0].Account, JID: contact}, owner.JID); blocked || err != nil {
+		return
+	}
+	var copied *stanza.Stanza
+	for _, s := range there {
+		if s.Presence() != nil {
+			if copied == nil {
+				copied = st.Addressed(contact)
+			}
+			s.Send(copied)
+		}
+	}
+}
+
+// toSelf sends presence to the account's own available resources, the sender
+// included (§4.2.2).
+func (p *Presences) toSelf(s *session.Session, st *stanza.Stanza) {
+	for _, other := range p.online.Sessions(s.JID.Bare()) {
+		if other.Presence() != nil {
+			other.Send(st.Addressed(other.JID))
+		}
+	}
+}
+
+// leave says that a resource is not available any more: to contacts, to the
+// other resources, and to those who had got directed presence (§4.5.2, §4.6.3).
+func (p *Presences) leave(ctx context.Context, s *session.Session, st *stanza.Stanza, wasAvailable bool) error {
+	owner := account.Account{ID: s.Account, JID: s.JID.Bare()}
+	l, err := p.rosters.Of(ctx, s.Account)
+	if err != nil {
+		return err
+	}
+	if wasAvailable {
+		p.toContacts(ctx, owner, l, st)
+		p.toSelf(s, st)
+		if p.left != nil && !p.anyPresence(owner.JID) {
+			p.left(owner.ID, time.Now(), status(st))
+		}
+	}
+	for _, j := range s.Directed(true) {
+		if wasAvailable && l.items[j.Bare()].From {
+			continue // has heard it already
+		}
+		p.router.Route(ctx, st.Addressed(j))
+	}
+	return nil
+}
+
+func (p *Presences) anyPresence(bare jid.JID) bool {
+	for _, s := range p.online.Sessions(bare) {
+		if s.Presence() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func status(st *stanza.Stanza) string {
+	if n := st.Find(stanza.NSClient, "status"); n != nil {
+		return n.Text
+	}
+	return ""
+}
+
+// Gone says that a session is over (§4.5.2: the server generates unavailable
+// presence for a client that did not).
+func (p *Presences) Gone(ctx context.Context, s *session.Session) error {
+	was := s.Presence() != nil
+	s.SetPresence(nil)
+	return p.leave(ctx, s, &stanza.Stanza{Kind: stanza.Presence, Type: "unavailable", From: s.JID}, was)
+}
+
+// appear shows the owner's resources to a contact who may see them from now on
+// (§3.1.5).
+func (p *Presences) appear(ctx context.Context, owner account.Account, contact jid.JID) {
+	for _, s := range p.online.Sessions(owner.JID) {
+		if pr := s.Presence(); pr != nil {
+			p.router.Route(ctx, pr.Stanza.Addressed(contact))
+		}
+	}
+}
+
+// vanish hides them (§3.2.2, §3.3.3).
+func (p *Presences) vanish(ctx context.Context, owner account.Account, contact jid.JID) {
+	for _, s := range p.online.Sessions(owner.JID) {
+		if s.Presence() != nil {
+			p.post(ctx, "unavailable", s.JID, contact)
+		}
+	}
+}
+
+// Inbound is presence for an account of ours (§8.5.2, §8.5.3).
+func (p *Presences) Inbound(ctx context.Context, t *route.Transit) error {
+	switch t.Type {
+	case subscribe, subscribed, unsubscribe, unsubscribed:
+		return p.asked(ctx, t)
+	case "probe":
+		return p.answer(ctx, t)
+	case "", "unavailable":
+		p.show(t)
+	case "error":
+		if s := p.online.Session(t.To); s != nil {
+			s.Send(t.Stanza)
+		}
+	}
+	return nil
+}
+
+// show gives presence to one resource, or to all that are available.
+func (p *Presences) show(t *route.Transit) {
+	if t.To.IsFull() {
+		if s := p.online.Session(t.To); s != nil {
+			s.Send(t.Stanza)
+		}
+		return
+	}
+	for _, s := range p.online.Sessions(t.To) {
+		if s.Presence() != nil {
+			s.Send(t.Stanza)
+		}
+	}
+}
+
+// answer is for a probe from another server, or from a contact here (§4.3.2).
+func (p *Presences) answer(ctx context.Context, t *route.Transit) error {
+	owner := *t.Recipient
+	sees, err := p.rosters.Sees(ctx, owner, t.From)
+	if err != nil {
+		return err
+	}
+	shown := false
+	for _, s := range p.online.Sessions(owner.JID) {
+		pr := s.Presence()
+		if t.To.IsFull() && s.JID != t.To {
+			continue
+		}
+		if pr != nil && (sees || s.KnowsDirectly(t.From)) {
+			p.router.Route(ctx, pr.Stanza.Addressed(t.From))
+			shown = true
+		}
+	}
+	switch {
+	case shown:
+	case sees:
+		p.post(ctx, "unavailable", owner.JID, t.From)
+	default:
+		p.post(ctx, unsubscribed, owner.JID, t.From.Bare())
+	}
+	return nil
+}
+
+// ToServer is presence for a domain of ours: a probe is answered, all else
+// ignored (RFC 6121 §4.3.2 leaves it open).
+func (p *Presences) ToServer(ctx context.Context, t *route.Transit) error {
+	if t.Type == "probe" {
+		p.router.Route(ctx, &stanza.Stanza{Kind: stanza.Presence, From: t.To, To: t.From})
+	}
+	return nil
+}

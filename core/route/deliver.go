@@ -1,0 +1,162 @@
+package route
+
+import (
+	"context"
+
+	"chancery/core/session"
+	"chancery/xmpp/jid"
+	"chancery/xmpp/stanza"
+)
+
+// deliverMessage brings a message to an account's sessions, or keeps it.
+func (r *Router) deliverMessage(ctx context.Context, t *Transit) error {
+	if !t.again {
+		if err := r.Archive.Received(ctx, t); err != nil {
+			return err
+		}
+	}
+	chosen, err := r.choose(t)
+	if err != nil {
+		return err
+	}
+	if !t.again {
+		r.Copies.Received(ctx, t, chosen)
+	}
+	if len(chosen) == 0 {
+		return r.keep(ctx, t)
+	}
+	for _, s := range chosen {
+		t.hand(s, t.Stanza, t.RecipientMark, true)
+	}
+	r.Count.delivered(len(chosen))
+	t.Then(func(context.Context) {
+		if t.reached == 0 { // all of them ended between choice and commit
+			go r.Again(r.Context, t.Stanza, t.RecipientMark)
+		}
+	})
+	return nil
+}
+
+// choose says which sessions get a message (RFC 6121 §8.5). None and no error
+// means that it is for keeping, or to be ignored.
+//
+// Where the RFC leaves a choice: a message to the bare address goes to all
+// resources with a priority that is not negative, since people carry more than
+// one device; one of type normal or groupchat to a resource that is not there is
+// refused.
+func (r *Router) choose(t *Transit) ([]*session.Session, error) {
+	if t.To.IsFull() {
+		if s := r.Online.Session(t.To); s != nil && !s.Ended() { // §8.5.3.1
+			return []*session.Session{s}, nil
+		}
+		switch t.Type { // §8.5.3.2.1
+		case "chat", "error":
+		case "headline":
+			return nil, nil
+		default:
+			if !t.again {
+				return nil, stanza.Refuse(stanza.ServiceUnavailable, "")
+			}
+		}
+	}
+	switch t.Type { // §8.5.2.1.1, §8.5.2.2.1
+	case "groupchat":
+		return nil, stanza.Refuse(stanza.ServiceUnavailable, "")
+	case "error":
+		return nil, nil
+	}
+	return r.taking(t.To.Bare()), nil
+}
+
+// taking lists the sessions that messages to the bare address reach.
+func (r *Router) taking(bare jid.JID) []*session.Session {
+	all := r.Online.Sessions(bare)
+	if len(all) == 1 && all[0].Available() {
+		return all // most accounts, most of the time
+	}
+	var out []*session.Session
+	for _, s := range all {
+		if s.Available() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// keep is for when nobody is there (RFC 6121 §8.5.2.2.1, XEP-0160).
+func (r *Router) keep(ctx context.Context, t *Transit) error {
+	if t.Type == "headline" || t.Type == "error" {
+		return nil
+	}
+	if err := r.Absent.Keep(ctx, t); err != nil {
+		return err
+	}
+	bare := t.Recipient.JID
+	t.Then(func(context.Context) {
+		// Whoever came online between choice and commit has looked before
+		// the row was there (docs/adr/0005-coming-online.md).
+		for _, s := range r.taking(bare) {
+			go r.Absent.Arrived(r.Context, s)
+		}
+	})
+	return nil
+}
+
+// Again brings a message that was archived and copied before to its recipient: a
+// session that it was meant for has gone. extra rows share its commit.
+func (r *Router) Again(ctx context.Context, st *stanza.Stanza, mark []byte) {
+	t := r.second(st, mark)
+	if err := r.Deliver(ctx, t); err != nil {
+		t.abandon(err)
+		t.Then(func(context.Context) { r.refuse(t, err) })
+	}
+	r.commit(ctx, t)
+}
+
+// Rehome finds another way for what an ended session has not acknowledged
+// (XEP-0198 resumption). The rows of the session go in the same commit.
+func (r *Router) Rehome(ctx context.Context, s *session.Session, rest []session.Entry) {
+	all := &Transit{Stanza: &stanza.Stanza{}}
+	for _, e := range rest {
+		if !r.worthKeeping(s, e.Stanza) {
+			continue
+		}
+		t := r.second(e.Stanza, e.More)
+		if err := r.Deliver(ctx, t); err != nil {
+			t.abandon(err)
+			t.Then(func(context.Context) { r.refuse(t, err) })
+		}
+		all.Keep(t.rows...)
+		all.holds = append(all.holds, t.holds...)
+		all.after = append(all.after, t.after...)
+	}
+	all.Keep(s.Forget()...)
+	if len(all.rows) == 0 {
+		all.decided(ctx, nil)
+		return
+	}
+	r.DB.Append(all.rows, func(err error) {
+		all.decided(r.Context, err)
+		if err != nil {
+			r.Log.Error("stanzas of an ended session stay in its queue until the next start", "who", s.JID.String(), "stanzas", len(rest), "err", err)
+		}
+	})
+}
+
+func (r *Router) second(st *stanza.Stanza, mark []byte) *Transit {
+	t := &Transit{Stanza: st, At: now(), RecipientMark: mark, again: true}
+	t.read()
+	return t
+}
+
+// worthKeeping tells what would be lost otherwise: messages to this session, or
+// to the account when nobody else has got them.
+func (r *Router) worthKeeping(s *session.Session, st *stanza.Stanza) bool {
+	if st.Kind != stanza.Message || (st.Type != "" && st.Type != "normal" && st.Type != "chat") {
+		return false
+	}
+	if st.To.Bare() != s.JID.Bare() || (r.Forged != nil && has(st, r.Forged)) {
+		return false
+	}
+	return st.To.IsFull() || len(r.taking(s.JID.Bare())) == 0
+}

@@ -1,0 +1,124 @@
+package route
+
+import (
+	"context"
+	"time"
+
+	"chancery/core/account"
+	"chancery/core/session"
+	"chancery/store"
+	"chancery/xmpp/stanza"
+)
+
+// Transit is one stanza on its way and what is known of it. One goroutine owns
+// it at a time: the reader that took it, then, after the commit, the one that
+// tells. Stages add to it; the stanza itself is never changed in place, a stage
+// that needs another replaces the pointer.
+//
+// Stages decide, and what they decide is committed at once: rows by Keep, copies
+// for sessions by Hand, what others must hear by Then.
+type Transit struct {
+	*stanza.Stanza
+
+	Origin    *session.Session // nil when it came from elsewhere: a service, another server
+	Sender    *account.Account // ours, or nil
+	Recipient *account.Account // ours, or nil
+	At        time.Time
+
+	Private bool // XEP-0280 <private/>, or the hint no-copy (XEP-0334)
+	NoStore bool // XEP-0334 no-store or no-permanent-store
+	Store   bool // XEP-0334 store
+
+	// ArchiveID is our time-ordered id of this message; 0 until an archive
+	// keeps it. The marks are the canonical <stanza-id/> (XEP-0359) for copies
+	// to the sender's and to the recipient's sessions.
+	ArchiveID                 int64
+	SenderMark, RecipientMark []byte
+
+	rows    []store.Row
+	holds   []hold
+	after   []func(context.Context)
+	again   bool // a second try, after the session it was meant for had gone
+	reached int  // chosen sessions that took it
+	own     account.Account
+	other   account.Account
+}
+
+// hold is a place in a session's durable queue.
+type hold struct {
+	*session.Hold
+	chosen bool
+}
+
+// Keep adds rows to the commit.
+func (t *Transit) Keep(rows ...store.Row) { t.rows = append(t.rows, rows...) }
+
+// Then adds something to be told after the commit, in order. It runs in a
+// goroutine that everybody waits for, so it must not wait for the database.
+func (t *Transit) Then(f func(context.Context)) { t.after = append(t.after, f) }
+
+// Hand gives a session a copy: a place in its durable queue when it can be
+// resumed, with the row in this commit; otherwise it is sent after the commit.
+// more is canonical bytes after the payload.
+func (t *Transit) Hand(s *session.Session, st *stanza.Stanza, more []byte) {
+	t.hand(s, st, more, false)
+}
+
+func (t *Transit) hand(s *session.Session, st *stanza.Stanza, more []byte, chosen bool) {
+	if st.Kind == stanza.Message {
+		if h := s.Reserve(st, more); h != nil {
+			t.holds = append(t.holds, hold{h, chosen})
+			t.rows = append(t.rows, h.Row(t.At))
+			return
+		}
+	}
+	t.Then(func(context.Context) {
+		if s.SendWith(st, more) && chosen {
+			t.reached++
+		}
+	})
+}
+
+// decided releases the places in queues, and tells when it went well.
+func (t *Transit) decided(ctx context.Context, err error) {
+	for _, h := range t.holds {
+		if h.Settle(err) && h.chosen {
+			t.reached++
+		}
+	}
+	if err == nil {
+		for _, f := range t.after {
+			f(ctx)
+		}
+	}
+}
+
+// abandon forgets what the stages had decided.
+func (t *Transit) abandon(why error) {
+	for _, h := range t.holds {
+		h.Settle(why)
+	}
+	t.rows, t.holds, t.after = nil, nil, nil
+}
+
+// Namespace of XEP-0334 hints.
+const nsHints = "urn:xmpp:hints"
+
+// read notes what the stanza says about its own handling.
+func (t *Transit) read() {
+	for _, p := range t.Parts {
+		switch p.Name.Space {
+		case nsHints:
+			switch p.Name.Local {
+			case "no-store", "no-permanent-store":
+				t.NoStore = true
+			case "store":
+				t.Store = true
+			case "no-copy":
+				t.Private = true
+			}
+		case "urn:xmpp:carbons:2":
+			t.Private = t.Private || p.Name.Local == "private"
+		}
+	}
+}
