@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chancery/core/online"
 	"chancery/core/session"
 	"chancery/core/settings"
 	"chancery/xmpp/jid"
@@ -34,8 +35,8 @@ func New(full string, account int64) *Client {
 	return c
 }
 
-// Online makes the session available.
-func (c *Client) Online() *Client {
+// Appear makes the session available, as after its initial presence.
+func (c *Client) Appear() *Client {
 	p := stanza.New(stanza.Presence, "")
 	p.From = c.JID
 	c.SetPresence(&session.Presence{Stanza: p, At: time.Now()})
@@ -80,16 +81,14 @@ func (w wire) End(rest []byte, _ *stream.Error) { w <- bytes.Clone(rest) }
 
 func (w wire) Cut() {}
 
-// Table finds clients as online.Table does.
-type Table []*Client
-
-// Sessions of an account.
-func (t Table) Sessions(bare jid.JID) []*session.Session {
-	var out []*session.Session
-	for _, c := range t {
-		if c.JID.Bare() == bare {
-			out = append(out, c.Session)
+// Online is the table of these clients.
+func Online(t testing.TB, clients ...*Client) *online.Table {
+	t.Helper()
+	table := online.New()
+	for _, c := range clients {
+		if _, err := table.Bind(c.Session, online.Policy{}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return out
+	return table
 }
