@@ -15,7 +15,13 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 	if db.dialect.path == "" {
 		return errors.New("backup of PostgreSQL is not supported yet")
 	}
-	return vacuumInto(ctx, db.reads, path)
+	// The readers are query_only, which refuses VACUUM INTO although it only reads.
+	pool, err := db.dialect.pool(true, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return vacuumInto(ctx, pool, path)
 }
 
 // vacuumInto copies a SQLite database to a file that does not exist yet. The copy gets its name when it is complete.
