@@ -13,16 +13,19 @@ import (
 	"chancery/xmpp/stream"
 )
 
-// maxAttempts is how often a client may fail on one stream.
-const maxAttempts = 4
+// How often a client may fail on one stream: with a wrong password, and with
+// messages that never came to a password. A client that knows only a channel
+// binding we cannot give tries one mechanism after the other.
+const maxGuesses, maxFailures = 4, 12
 
 // attempts is the SASL side of one stream (RFC 6120 §6).
 type attempts struct {
-	c      *conn
-	set    *settings.Settings
-	offer  sasl.Offer
-	now    *sasl.Server // nil between attempts
-	failed int
+	c               *conn
+	set             *settings.Settings
+	offer           sasl.Offer
+	now             *sasl.Server // nil between attempts
+	looked          bool         // this attempt came to keys or a password
+	guesses, failed int
 }
 
 // take handles <auth/>, <response/> or <abort/>. done means that the client is
@@ -60,7 +63,7 @@ func (a *attempts) start(ctx context.Context, mechanism, initial string) ([]byte
 	if a.now != nil {
 		return nil, false, &sasl.Failure{Condition: sasl.MalformedRequest, Text: "authentication has begun already"}
 	}
-	a.now = a.server()
+	a.now, a.looked = a.server(), false
 	msg, failure := sasl.Decode(initial, true)
 	if failure != nil {
 		return nil, false, failure
@@ -123,6 +126,7 @@ const patience = 5 * time.Second
 // wait holds an attempt back. One that would have to wait for long is turned
 // away at once, with words that say nothing about the password.
 func (a *attempts) wait(ctx context.Context, user jid.JID) error {
+	a.looked = true
 	d := a.c.srv.Throttle.Wait(user, a.c.door.Remote().Addr())
 	if d <= 0 {
 		return nil
@@ -148,6 +152,7 @@ func (a *attempts) succeed(extra []byte) error {
 	c := a.c
 	c.user = a.now.User()
 	c.how = login{a.now.Mechanism(), a.now.Binding()}
+	c.facts.Bindings = nil // not needed any more
 	c.srv.Throttle.Succeeded(c.user, c.door.Remote().Addr())
 	c.srv.Count.Logins.Add(1)
 	n := elem.New(stream.NSSASL, "success")
@@ -168,10 +173,11 @@ func (a *attempts) fail(f *sasl.Failure) error {
 	if f.Cause != nil {
 		c.log.Error("authentication could not be decided", "who", user.String(), "err", f.Cause)
 	}
-	if f.Condition == sasl.NotAuthorized {
+	if f.Condition == sasl.NotAuthorized && a.looked {
+		a.guesses++
 		c.srv.Throttle.Failed(user, c.door.Remote().Addr())
 	}
-	if f.Condition != sasl.Aborted {
+	if f.Condition != sasl.Aborted && a.looked {
 		c.srv.Count.Failures.Add(1)
 		c.srv.LoginFailed(user, c.door.Remote().Addr(), mechanism, f.Condition)
 	}
@@ -182,7 +188,7 @@ func (a *attempts) fail(f *sasl.Failure) error {
 	if err := c.say(n); err != nil {
 		return err
 	}
-	if a.failed++; a.failed >= maxAttempts {
+	if a.failed++; a.guesses >= maxGuesses || a.failed >= maxFailures {
 		return stream.Fail(stream.PolicyViolation, "too many failed attempts")
 	}
 	return nil
