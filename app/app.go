@@ -73,6 +73,8 @@ type Server struct {
 	listeners []*listen.Listener
 	parts     *parts
 
+	watchAddress string // of metrics and health
+
 	ctx     context.Context // of everything that runs; ends last
 	cancel  context.CancelFunc
 	run     sync.WaitGroup                // ends with ctx
