@@ -82,10 +82,10 @@ type work struct {
 
 // frame is an open element.
 type frame struct {
-	start, colon, end int    // its name in the source, for the end tag
+	start, colon, end int32  // its name in the source, for the end tag
+	scope             int32  // length of work.scope outside of it
 	ns                string // its namespace: the default one in canonical form
 	def               string // the default namespace in scope in the source
-	scope             int    // length of work.scope outside of it
 	content           bool   // a child in the content namespace declares none
 }
 
@@ -215,7 +215,7 @@ type Element struct {
 func (e *Element) Attr(local string) ([]byte, bool) {
 	for i := range e.attrs {
 		a := &e.attrs[i]
-		if a.colon < 0 && string(a.name(e.src)) == local {
+		if a.kind == plain && string(a.name(e.src)) == local {
 			return a.value(e.src), true
 		}
 	}
@@ -226,7 +226,7 @@ func (e *Element) Attr(local string) ([]byte, bool) {
 func (e *Element) Lang() ([]byte, bool) {
 	for i := range e.attrs {
 		a := &e.attrs[i]
-		if a.colon >= 0 && string(a.name(e.src)) == "xml:lang" {
+		if a.kind == byXML && string(a.local(e.src)) == "lang" {
 			return a.value(e.src), true
 		}
 	}
@@ -239,8 +239,8 @@ func (e *Element) Node() *Node {
 	n := New(e.Name.Space, e.Name.Local)
 	for i := range e.attrs {
 		a := &e.attrs[i]
-		if name := a.name(e.src); string(name) == "xml:lang" || a.colon < 0 && !a.isDefault(e.src) {
-			n.WithAttr(string(name), string(a.value(e.src)))
+		if a.kind == plain || a.kind == byXML {
+			n.WithAttr(string(a.name(e.src)), string(a.value(e.src)))
 		}
 	}
 	space := e.Name.Space
@@ -321,6 +321,8 @@ func (d *Decoder) top(s []byte) (Event, error) {
 			return 0, ErrMore
 		case s[1] == '/':
 			return d.closeStream(s)
+		case s[1] == '!' || s[1] == '?':
+			return 0, d.markup(s, 0)
 		}
 	}
 	if d.state == atHeader {

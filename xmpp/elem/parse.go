@@ -1,6 +1,10 @@
 package elem
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"strings"
+)
 
 // maxTree bounds the recursion of Parse; streams are bounded well below.
 const maxTree = 256
@@ -26,6 +30,7 @@ type parser struct {
 	s     []byte
 	i     int
 	names nameCache
+	tag   tag
 }
 
 // element reads the element whose '<' is at p.i.
@@ -61,7 +66,8 @@ func (p *parser) element(ns string, depth int) (*Node, error) {
 
 // attrs reads to the end of the start tag.
 func (p *parser) attrs(n *Node) (empty bool, err error) {
-	t := tag{limit: 1 << 16}
+	t := &p.tag
+	t.limit = 1 << 16
 	end, err := t.scanAttrs(p.s, p.i)
 	if err != nil {
 		return false, errCanonical
@@ -69,16 +75,16 @@ func (p *parser) attrs(n *Node) (empty bool, err error) {
 	p.i = end
 	var prefixes []binding
 	for i := range t.attrs {
-		switch a := &t.attrs[i]; {
-		case a.isDefault(p.s):
+		switch a := &t.attrs[i]; a.kind {
+		case bindsAll:
 			n.Name.Space = p.names.get(a.value(p.s))
-		case a.isPrefix(p.s):
+		case binds:
 			prefixes = append(prefixes, binding{string(a.local(p.s)), p.names.get(a.value(p.s))})
 		}
 	}
 	for i := range t.attrs {
 		a := &t.attrs[i]
-		if a.isDefault(p.s) || a.isPrefix(p.s) {
+		if a.kind == bindsAll || a.kind == binds {
 			continue
 		}
 		name := Name{Local: p.names.get(a.local(p.s))}
@@ -111,36 +117,22 @@ func resolve(scope []binding, prefix []byte) (string, bool) {
 
 // content reads up to the '<' of the end tag.
 func (p *parser) content(n *Node, depth int) error {
-	var text []byte // all of it, when it comes in pieces
-	mixed := false
-	pieces := 0
 	for {
-		start, plain := p.i, true
-		for p.i < len(p.s) && p.s[p.i] != '<' {
-			if c := p.s[p.i]; c == '&' || c == '\r' {
-				plain = false
-			}
-			p.i++
+		piece, err := p.text()
+		if err != nil {
+			return err
 		}
-		if p.i+1 >= len(p.s) {
-			return errCanonical
+		last := p.s[p.i+1] == '/'
+		switch {
+		case last && len(n.Children) == 0:
+			n.Text = piece
+			return nil
+		case piece != "":
+			n.Children = append(n.Children, &Node{Text: piece})
 		}
-		if start < p.i {
-			piece := p.s[start:p.i]
-			if !plain {
-				piece = unescape(nil, piece, false)
-			}
-			mixed = mixed || skipSpace(piece, 0) < len(piece)
-			if text == nil {
-				text = piece[:len(piece):len(piece)]
-			} else {
-				text = append(text, piece...)
-			}
-			pieces++
-			n.Children = append(n.Children, &Node{Text: string(piece)})
-		}
-		if p.s[p.i+1] == '/' {
-			break
+		if last {
+			n.settle()
+			return nil
 		}
 		c, err := p.element(n.Name.Space, depth+1)
 		if err != nil {
@@ -148,31 +140,48 @@ func (p *parser) content(n *Node, depth int) error {
 		}
 		n.Children = append(n.Children, c)
 	}
-	n.settle(text, pieces, mixed)
-	return nil
+}
+
+// text reads up to the next tag, which begins with two bytes at least.
+func (p *parser) text() (string, error) {
+	start, verbatim := p.i, true
+	for p.i < len(p.s) && p.s[p.i] != '<' {
+		if c := p.s[p.i]; c == '&' || c == '\r' {
+			verbatim = false
+		}
+		p.i++
+	}
+	if p.i+1 >= len(p.s) {
+		return "", errCanonical
+	}
+	if verbatim {
+		return string(p.s[start:p.i]), nil
+	}
+	return string(unescape(nil, p.s[start:p.i], false)), nil
 }
 
 // settle keeps the pieces of text among the children only where an element
 // really mixes them: white space between elements is layout.
-func (n *Node) settle(text []byte, pieces int, mixed bool) {
-	if pieces == 0 {
+func (n *Node) settle() {
+	if !slices.ContainsFunc(n.Children, func(c *Node) bool { return c.Name.Local == "" }) {
 		return
 	}
-	if pieces == len(n.Children) {
-		n.Text, n.Children = n.Children[0].Text, nil
-		return
-	}
-	if mixed {
-		n.Text = string(text)
-		return
-	}
-	kept := n.Children[:0]
+	var all strings.Builder
+	mixed := false
+	elements := make([]*Node, 0, len(n.Children))
 	for _, c := range n.Children {
 		if c.Name.Local != "" {
-			kept = append(kept, c)
+			elements = append(elements, c)
+			continue
 		}
+		all.WriteString(c.Text)
+		mixed = mixed || strings.Trim(c.Text, " \t\r\n") != ""
 	}
-	n.Children = kept
+	if mixed {
+		n.Text = all.String()
+		return
+	}
+	n.Children = elements
 }
 
 // parseContent adds the content of an element whose start tag is known

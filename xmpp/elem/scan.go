@@ -6,9 +6,6 @@ import "bytes"
 func (d *Decoder) element(s []byte) error {
 	w := d.w
 	if len(w.stack) == 0 {
-		if s[1] == '!' || s[1] == '?' {
-			return d.markup(s, 0)
-		}
 		if err := d.startTag(s, 0); err != nil {
 			return err
 		}
@@ -109,10 +106,7 @@ func (w *work) bounded() error {
 func (w *work) readText(s []byte) error {
 	i := w.pos
 	for {
-		// HOT: most bytes of most stanzas pass through here.
-		for i < len(s) && class[s[i]]&textStop == 0 {
-			i++
-		}
+		i = plainText(s, i)
 		w.pos = i
 		if i == len(s) {
 			return ErrMore
@@ -140,11 +134,11 @@ func (w *work) readText(s []byte) error {
 		case c < ' ':
 			return notWellFormed("character is not allowed in XML")
 		default:
-			_, n, err := char(s, i)
-			if err != nil {
+			var err error
+			if i, err = beyondASCII(s, i); err != nil {
+				w.pos = i
 				return err
 			}
-			i += n
 		}
 	}
 }
@@ -191,6 +185,8 @@ func (d *Decoder) markup(s []byte, i int) error {
 		return notWellFormed("bad markup")
 	case n < len(cdata):
 		return ErrMore
+	case d.state == atHeader:
+		return notWellFormed("text before the stream header")
 	case len(d.w.stack) == 0:
 		return &Error{"bad-format", "text between stanzas"}
 	}
@@ -361,25 +357,29 @@ func (d *Decoder) startTag(s []byte, i int) error {
 	}
 	w.again = 0
 	w.pos = end
-	f, err := d.frame(s, t)
-	if err != nil {
-		return err
-	}
-	if len(w.stack) == 0 {
+	w.stack = append(w.stack, frame{})
+	f := &w.stack[len(w.stack)-1]
+	if len(w.stack) == 1 {
+		f.def = d.def
+		if err := d.resolveTag(s, t, f); err != nil {
+			return err
+		}
 		w.name = Name{f.ns, d.names.get(t.local(s))}
 		f.content = isContent(f.ns)
-		w.stack = append(w.stack, f)
 		return nil
 	}
-	parent := &w.stack[len(w.stack)-1]
+	parent := &w.stack[len(w.stack)-2]
+	f.def = parent.def
+	if err := d.resolveTag(s, t, f); err != nil {
+		return err
+	}
 	f.content = parent.content && isContent(f.ns)
-	if len(w.stack) == 1 {
-		if err := d.addPart(s, t, &f, i); err != nil {
+	if len(w.stack) == 2 {
+		if err := d.addPart(s, t, f, i); err != nil {
 			return err
 		}
 	}
-	d.canonical(s, t, parent, &f, i, end)
-	w.stack = append(w.stack, f)
+	d.canonical(s, t, parent, f, i, end)
 	if t.empty {
 		w.pop()
 	}
@@ -402,53 +402,59 @@ func (d *Decoder) addPart(s []byte, t *tag, f *frame, start int) error {
 // isContent tells the namespaces of stanzas, which are one for the payload.
 func isContent(ns string) bool { return ns == NSClient || ns == NSServer }
 
-// frame resolves the namespaces of a tag.
-func (d *Decoder) frame(s []byte, t *tag) (frame, error) {
+// resolveTag resolves the namespaces of a tag; f.def is the default one around
+// it.
+func (d *Decoder) resolveTag(s []byte, t *tag, f *frame) error {
 	w := d.w
-	f := frame{start: t.start, colon: t.colon, end: t.nameEnd, def: d.def, scope: len(w.scope)}
-	if len(w.stack) > 0 {
-		f.def = w.stack[len(w.stack)-1].def
-	}
-	prefixed := t.colon >= 0
-	for i := range t.attrs {
-		a := &t.attrs[i]
-		switch {
-		case a.isDefault(s):
-			f.def = d.names.get(a.value(s))
-			if f.def == NSXML || f.def == NSXMLNS {
-				return f, notWellFormed("reserved namespace")
-			}
-			w.scope = append(w.scope, binding{"", f.def})
-		case a.isPrefix(s):
-			if err := d.bind(s, a); err != nil {
-				return f, err
-			}
-		default:
-			prefixed = prefixed || a.colon >= 0
-			continue
-		}
-		if len(d.header)+len(w.scope) > d.limits.Namespaces {
-			return f, tooMuch("too many namespace declarations")
+	f.start, f.colon, f.end, f.scope = t.start, t.colon, t.nameEnd, int32(len(w.scope))
+	if t.spaces {
+		if err := d.declare(s, t, f); err != nil {
+			return err
 		}
 	}
 	f.ns = f.def
-	if !prefixed {
-		return f, nil
-	}
 	if t.colon >= 0 {
-		prefix := s[t.start:t.colon]
-		ns, ok := d.resolve(prefix)
-		switch {
+		var ok bool
+		switch f.ns, ok = d.resolve(s[t.start:t.colon]); {
 		case !ok:
-			return f, notWellFormed("prefix is not declared")
-		case ns == NSXML:
+			return notWellFormed("prefix is not declared")
+		case f.ns == NSXML:
 			// The default namespace cannot be this one, so there is no
 			// canonical form; there are no such elements either.
-			return f, notWellFormed("element in the namespace of XML")
+			return notWellFormed("element in the namespace of XML")
 		}
-		f.ns = ns
 	}
-	return f, d.distinctExpanded(s, t)
+	if t.spaces {
+		return d.distinctExpanded(s, t)
+	}
+	return nil
+}
+
+// declare brings the declarations of a tag into scope.
+func (d *Decoder) declare(s []byte, t *tag, f *frame) error {
+	w := d.w
+	for i := range t.attrs {
+		a := &t.attrs[i]
+		switch a.kind {
+		case bindsAll:
+			f.def = d.names.get(a.value(s))
+			if f.def == NSXML || f.def == NSXMLNS {
+				return notWellFormed("reserved namespace")
+			}
+			// Without a name nothing resolves to it, but it counts.
+			w.scope = append(w.scope, binding{"", f.def})
+		case binds:
+			if err := d.bind(s, a); err != nil {
+				return err
+			}
+		default:
+			continue
+		}
+		if len(d.header)+len(w.scope) > d.limits.Namespaces {
+			return tooMuch("too many namespace declarations")
+		}
+	}
+	return nil
 }
 
 // bind obeys the constraints of Namespaces in XML 1.0 §2.2 and §3.
@@ -479,7 +485,7 @@ func (d *Decoder) resolve(prefix []byte) (string, bool) {
 func (d *Decoder) distinctExpanded(s []byte, t *tag) error {
 	for i := range t.attrs {
 		a := &t.attrs[i]
-		if a.colon < 0 || a.isPrefix(s) {
+		if a.kind != prefixed {
 			continue
 		}
 		ns, ok := d.resolve(a.prefix(s))
@@ -488,7 +494,7 @@ func (d *Decoder) distinctExpanded(s []byte, t *tag) error {
 		}
 		for j := range t.attrs[:i] {
 			b := &t.attrs[j]
-			if b.colon < 0 || b.isPrefix(s) || !bytes.Equal(a.local(s), b.local(s)) {
+			if b.kind != prefixed || !bytes.Equal(a.local(s), b.local(s)) {
 				continue
 			}
 			if other, _ := d.resolve(b.prefix(s)); other == ns {
@@ -504,28 +510,34 @@ func (d *Decoder) canonical(s []byte, t *tag, parent, f *frame, start, end int) 
 	inherits := f.ns == parent.ns || f.content
 	if t.colon < 0 && !t.blanks {
 		declares, outside := false, false
-		for i := range t.attrs {
-			a := &t.attrs[i]
-			switch {
-			case a.isDefault(s):
-				declares = true
-			case a.colon >= 0 && !a.isPrefix(s):
-				outside = outside || string(a.prefix(s)) != "xml" && !t.declares(s, a.prefix(s))
-			}
+		if t.spaces {
+			declares, outside = t.declarations(s)
 		}
-		switch {
-		case outside:
-		case declares && !f.content, !declares && inherits:
+		if !outside && (declares && !f.content || !declares && inherits) {
 			return
 		}
 	}
 	d.rewrite(s, t, f, inherits, start, end)
 }
 
-// declares tells whether the tag itself binds the prefix.
-func (t *tag) declares(s, prefix []byte) bool {
+// declarations tells whether the tag declares the default namespace, and
+// whether an attribute has a prefix that was declared outside.
+func (t *tag) declarations(s []byte) (declares, outside bool) {
 	for i := range t.attrs {
-		if a := &t.attrs[i]; a.isPrefix(s) && bytes.Equal(a.local(s), prefix) {
+		switch a := &t.attrs[i]; a.kind {
+		case bindsAll:
+			declares = true
+		case prefixed:
+			outside = outside || !t.binds(s, a.prefix(s))
+		}
+	}
+	return declares, outside
+}
+
+// binds tells whether the tag itself declares the prefix.
+func (t *tag) binds(s, prefix []byte) bool {
+	for i := range t.attrs {
+		if a := &t.attrs[i]; a.kind == binds && bytes.Equal(a.local(s), prefix) {
 			return true
 		}
 	}
@@ -543,10 +555,10 @@ func (d *Decoder) rewrite(s []byte, t *tag, f *frame, inherits bool, start, end 
 	}
 	for i := range t.attrs {
 		a := &t.attrs[i]
-		if a.isDefault(s) || a.isPrefix(s) {
+		if a.kind == bindsAll || a.kind == binds {
 			continue
 		}
-		if a.colon >= 0 && string(a.prefix(s)) != "xml" && !t.usesBefore(s, i) {
+		if a.kind == prefixed && !t.usesBefore(s, i) {
 			ns, _ := d.resolve(a.prefix(s))
 			out = AppendAttr(out, "xmlns:"+string(a.prefix(s)), ns)
 		}
@@ -562,8 +574,7 @@ func (d *Decoder) rewrite(s []byte, t *tag, f *frame, inherits bool, start, end 
 func (t *tag) usesBefore(s []byte, i int) bool {
 	prefix := t.attrs[i].prefix(s)
 	for j := range t.attrs[:i] {
-		b := &t.attrs[j]
-		if b.colon >= 0 && !b.isPrefix(s) && bytes.Equal(b.prefix(s), prefix) {
+		if b := &t.attrs[j]; b.kind == prefixed && bytes.Equal(b.prefix(s), prefix) {
 			return true
 		}
 	}

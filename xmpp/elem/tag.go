@@ -4,10 +4,38 @@ import "bytes"
 
 // attr is an attribute as it stands in the source; the numbers are offsets.
 type attr struct {
-	start, colon, nameEnd int // colon is -1 when there is no prefix
-	val, end              int // between the quotes
+	start, colon, nameEnd int32 // colon is -1 when there is no prefix
+	val, end              int32 // between the quotes
+	kind                  kind
 	refs                  bool
 	blanks                bool // white space that normalisation changes
+}
+
+// kind tells attributes apart.
+type kind uint8
+
+const (
+	plain    kind = iota // a='…'
+	prefixed             // p:a='…'
+	byXML                // xml:a='…'
+	bindsAll             // xmlns='…'
+	binds                // xmlns:p='…'
+)
+
+// judge finds the kind of an attribute whose name is known.
+func (a *attr) judge(s []byte) {
+	switch {
+	case a.colon < 0:
+		if a.nameEnd-a.start == 5 && string(s[a.start:a.nameEnd]) == "xmlns" {
+			a.kind = bindsAll
+		}
+	case string(s[a.start:a.colon]) == "xmlns":
+		a.kind = binds
+	case string(s[a.start:a.colon]) == "xml":
+		a.kind = byXML
+	default:
+		a.kind = prefixed
+	}
 }
 
 func (a *attr) name(s []byte) []byte { return s[a.start:a.nameEnd] }
@@ -21,16 +49,6 @@ func (a *attr) local(s []byte) []byte {
 
 func (a *attr) prefix(s []byte) []byte { return s[a.start:a.colon] }
 
-// isDefault tells whether this is xmlns='…'.
-func (a *attr) isDefault(s []byte) bool {
-	return a.colon < 0 && a.nameEnd-a.start == 5 && string(s[a.start:a.nameEnd]) == "xmlns"
-}
-
-// isPrefix tells whether this is xmlns:p='…'.
-func (a *attr) isPrefix(s []byte) bool {
-	return a.colon-a.start == 5 && string(s[a.start:a.colon]) == "xmlns"
-}
-
 // value is the normalised value, a slice of the source where that is possible.
 func (a *attr) value(s []byte) []byte {
 	v := s[a.val:a.end]
@@ -42,11 +60,12 @@ func (a *attr) value(s []byte) []byte {
 
 // tag is a start tag as it stands in the source.
 type tag struct {
-	start, colon, nameEnd int
+	start, colon, nameEnd int32
 	attrs                 []attr
 	limit                 int // of attributes
 	empty                 bool
 	blanks                bool // some attribute has them
+	spaces                bool // some attribute is not plain
 }
 
 func (t *tag) local(s []byte) []byte {
@@ -58,16 +77,17 @@ func (t *tag) local(s []byte) []byte {
 
 // scan reads the start tag whose '<' is at s[i].
 func (t *tag) scan(s []byte, i int) (end int, err error) {
-	t.start = i + 1
-	if t.colon, t.nameEnd, err = qname(s, i+1); err != nil {
+	colon, end, err := qname(s, i+1)
+	if err != nil {
 		return 0, err
 	}
-	return t.scanAttrs(s, t.nameEnd)
+	t.start, t.colon, t.nameEnd = int32(i+1), int32(colon), int32(end)
+	return t.scanAttrs(s, end)
 }
 
 // scanAttrs reads from the end of the name to the end of the tag.
 func (t *tag) scanAttrs(s []byte, i int) (end int, err error) {
-	t.attrs, t.empty, t.blanks = t.attrs[:0], false, false
+	t.attrs, t.empty, t.blanks, t.spaces = t.attrs[:0], false, false, false
 	for {
 		before := i
 		i = skipSpace(s, i)
@@ -93,12 +113,13 @@ func (t *tag) scanAttrs(s []byte, i int) (end int, err error) {
 		if len(t.attrs) >= t.limit {
 			return 0, tooMuch("too many attributes")
 		}
-		var a attr
+		t.attrs = append(t.attrs, attr{})
+		a := &t.attrs[len(t.attrs)-1]
 		if i, err = a.scan(s, i); err != nil {
 			return 0, err
 		}
 		t.blanks = t.blanks || a.blanks
-		t.attrs = append(t.attrs, a)
+		t.spaces = t.spaces || a.kind != plain
 	}
 }
 
@@ -116,11 +137,13 @@ func (t *tag) distinct(s []byte) error {
 }
 
 func (a *attr) scan(s []byte, i int) (end int, err error) {
-	a.start = i
-	if a.colon, a.nameEnd, err = qname(s, i); err != nil {
+	colon, end, err := qname(s, i)
+	if err != nil {
 		return 0, err
 	}
-	i = skipSpace(s, a.nameEnd)
+	a.start, a.colon, a.nameEnd = int32(i), int32(colon), int32(end)
+	a.judge(s)
+	i = skipSpace(s, end)
 	if i == len(s) {
 		return 0, ErrMore
 	}
@@ -136,7 +159,7 @@ func (a *attr) scan(s []byte, i int) (end int, err error) {
 		return 0, notWellFormed("attribute without quotes")
 	}
 	i++
-	a.val = i
+	a.val = int32(i)
 	for i < len(s) {
 		c := s[i]
 		if class[c]&valueStop == 0 {
@@ -145,7 +168,7 @@ func (a *attr) scan(s []byte, i int) (end int, err error) {
 		}
 		switch {
 		case c == quote:
-			a.end = i
+			a.end = int32(i)
 			return i + 1, nil
 		case c == '\'' || c == '"':
 			i++
