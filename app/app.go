@@ -47,6 +47,9 @@ type Options struct {
 	Sockets map[string]net.Listener
 	// AnyPort takes another port where the configured one is in use.
 	AnyPort bool
+	// Administered opens the admin socket in the data folder, and the listener
+	// for metrics and health.
+	Administered bool
 }
 
 // Server is one node.
@@ -71,6 +74,7 @@ type Server struct {
 	gate      *listen.Gate
 	clients   *c2s.Server
 	listeners []*listen.Listener
+	watch     string // address of the listener for metrics and health
 	parts     *parts
 
 	watchAddress string // of metrics and health
@@ -167,7 +171,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
-	if err := s.open(ctx); err != nil {
+	if err := errors.Join(s.open(ctx), s.openAdmin(ctx)); err != nil {
 		return errors.Join(err, s.Shutdown(ctx))
 	}
 	s.run.Go(func() { s.TLS.Run(s.ctx) })
@@ -264,6 +268,9 @@ func (s *Server) Addresses() map[string]string {
 	for _, l := range s.listeners {
 		all[l.Name()] = l.Addr().String()
 	}
+	if s.watch != "" {
+		all["admin"] = s.watch
+	}
 	return all
 }
 
@@ -292,6 +299,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.serving.Wait()
 	s.run.Wait()
 	return errors.Join(append(errs, s.DB.Close())...)
+}
+
+// Kill stops at once: connections are cut without a word. What was acknowledged
+// is on disk all the same.
+func (s *Server) Kill() error {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, c := range s.Online.All() {
+		c.Freeze()
+	}
+	s.cancel()
+	s.serving.Wait()
+	s.run.Wait()
+	return s.DB.Close()
 }
 
 // waitForConnections gives the goodbyes time to be said.

@@ -237,6 +237,16 @@ func (s *Session) Suspend(reason *stream.Error) {
 	}
 }
 
+// Freeze forgets the wire and every timer: the process is about to die.
+func (s *Session) Freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unplug()
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+}
+
 // Ended tells whether the session is over.
 func (s *Session) Ended() bool {
 	s.mu.Lock()
