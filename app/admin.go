@@ -6,57 +6,64 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"chancery/admin/api"
 	"chancery/base/obs"
 )
 
-// openAdmin opens the socket for administrators and, unless it is off, the
-// listener for machines that watch this one.
-func (s *Server) openAdmin(ctx context.Context) error {
-	if !s.opt.Administered {
-		return nil
-	}
+// Administer opens the admin socket in the data folder, and the listener for metrics and health unless it is turned off. Both
+// are open until the very end of Shutdown, so that somebody can watch it. A server in memory does without.
+func (s *Server) Administer(ctx context.Context) error {
 	socket, err := api.Listen(ctx, s.opt.Config.AdminSocket())
 	if err != nil {
 		return err
 	}
-	extra := map[string]http.Handler{"/debug/pprof/": obs.Pprof(), "/metrics": s.Metrics.Handler()}
-	server := &api.Server{Ops: s.Ops, Log: s.log, Extra: extra}
+	a := &api.Server{Ops: s.Ops, Log: s.log, Extra: map[string]http.Handler{
+		"/debug/pprof/": obs.Pprof(), "GET /metrics": s.Metrics.Handler(),
+	}}
 	s.run.Go(func() {
-		if err := server.Serve(s.ctx, socket); err != nil {
+		if err := a.Serve(s.ctx, socket); err != nil {
 			s.log.Error("the admin socket has ended", "err", err)
 		}
 	})
-	return s.openWatch(ctx)
+	return s.watch(ctx)
 }
 
-// openWatch serves /metrics, /healthz and /readyz.
-func (s *Server) openWatch(ctx context.Context) error {
+// watch serves metrics and health.
+func (s *Server) watch(ctx context.Context) error {
 	address := s.opt.Config.Admin.Address
-	if address == "off" || address == "" {
+	if address == "off" {
 		return nil
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil && s.opt.AnyPort {
+	if errors.Is(err, syscall.EADDRINUSE) && s.opt.AnyPort {
 		host, _, _ := net.SplitHostPort(address)
-		l, err = lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+		if l, err = lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0")); err == nil {
+			s.log.Warn("the port is in use by another program, another was taken", "listener", "admin", "wanted", address, "address", l.Addr().String())
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("the listener for metrics and health: %w", err)
+		return fmt.Errorf("metrics and health on %s (admin.address): %w", address, err)
 	}
+	s.watchAddress = l.Addr().String()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.Metrics.Handler())
 	s.Health.Mount(mux)
-	h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
-	s.watch = l.Addr().String()
+	srv := &http.Server{
+		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	stop := context.AfterFunc(s.ctx, func() { srv.Close() })
 	s.run.Go(func() {
-		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		defer stop()
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("the listener for metrics and health has ended", "err", err)
 		}
 	})
-	context.AfterFunc(s.ctx, func() { h.Close() })
 	return nil
 }
+
+// WatchAddress is where metrics and health are served; "" when they are not.
+func (s *Server) WatchAddress() string { return s.watchAddress }

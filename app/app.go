@@ -47,9 +47,6 @@ type Options struct {
 	Sockets map[string]net.Listener
 	// AnyPort takes another port where the configured one is in use.
 	AnyPort bool
-	// Administered opens the admin socket in the data folder, and the listener
-	// for metrics and health.
-	Administered bool
 }
 
 // Server is one node.
@@ -74,7 +71,6 @@ type Server struct {
 	gate      *listen.Gate
 	clients   *c2s.Server
 	listeners []*listen.Listener
-	watch     string // address of the listener for metrics and health
 	parts     *parts
 
 	watchAddress string // of metrics and health
@@ -171,7 +167,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(s.open(ctx), s.openAdmin(ctx)); err != nil {
+	if err := s.open(ctx); err != nil {
 		return errors.Join(err, s.Shutdown(ctx))
 	}
 	s.run.Go(func() { s.TLS.Run(s.ctx) })
@@ -267,9 +263,6 @@ func (s *Server) Addresses() map[string]string {
 	all := map[string]string{}
 	for _, l := range s.listeners {
 		all[l.Name()] = l.Addr().String()
-	}
-	if s.watch != "" {
-		all["admin"] = s.watch
 	}
 	return all
 }
