@@ -47,6 +47,9 @@ const (
 	// somebody else, who may be of another server. The handler decides what
 	// he may know.
 	OtherAccount
+	// Resource is the full address of a session of ours. The handler does not
+	// answer; an error of it keeps the iq from the session.
+	Resource
 )
 
 // IQ is one answer a feature gives.
@@ -71,7 +74,7 @@ type Query struct {
 	// From is the session that asks; nil when the iq came from elsewhere.
 	Session *session.Session
 	// Account is the account that is asked: the sender's own for OwnAccount,
-	// the addressed one for OtherAccount, zero for Server.
+	// the addressed one for OtherAccount and Resource, zero for Server.
 	Account account.Account
 	// Reply sends a stanza to the asker ahead of the result.
 	Reply func(*stanza.Stanza)

@@ -49,6 +49,9 @@ func wellFormed(st *stanza.Stanza) error {
 // deliverQuery is an iq to an account of ours.
 func (r *Router) deliverQuery(ctx context.Context, t *Transit) error {
 	if t.To.IsFull() { // RFC 6121 §8.5.3
+		if err := r.guard(ctx, t); err != nil {
+			return err
+		}
 		s := r.Online.Session(t.To)
 		if s == nil || !s.Send(t.Stanza) {
 			return stanza.Refuse(stanza.ServiceUnavailable, "")

@@ -55,6 +55,7 @@ func (l *LastActivity) Module() route.Module {
 			{Type: "get", Payload: query, To: route.Server, Do: l.uptime},
 			{Type: "get", Payload: query, To: route.OwnAccount, Do: here},
 			{Type: "get", Payload: query, To: route.OtherAccount, Do: l.last},
+			{Type: "get", Payload: query, To: route.Resource, Do: l.guard},
 		},
 		Forget: func(ctx context.Context, tx store.Tx, a account.Account) error {
 			return forget(ctx, tx, a.ID)
@@ -79,16 +80,22 @@ func (l *LastActivity) uptime(context.Context, *route.Query) (*elem.Node, error)
 // here answers one's own client: whoever asks is here.
 func here(context.Context, *route.Query) (*elem.Node, error) { return answer(0, ""), nil }
 
+// guard keeps questions from the sessions of those whose presence the asker may
+// not see: the session would answer, and so be seen (XEP-0012 §4).
+func (l *LastActivity) guard(ctx context.Context, q *route.Query) (*elem.Node, error) {
+	sees, err := l.rights.Sees(ctx, q.Account, q.From)
+	if err == nil && !sees {
+		err = stanza.Refuse(stanza.ServiceUnavailable, "")
+	}
+	return nil, err
+}
+
 // last answers those who may see the account's presence (XEP-0012 security):
 // zero while the user is available, else how long ago he left and what he said
 // in leaving.
 func (l *LastActivity) last(ctx context.Context, q *route.Query) (*elem.Node, error) {
-	sees, err := l.rights.Sees(ctx, q.Account, q.From)
-	if err != nil {
+	if _, err := l.guard(ctx, q); err != nil {
 		return nil, err
-	}
-	if !sees {
-		return nil, stanza.Refuse(stanza.ServiceUnavailable, "")
 	}
 	for _, s := range l.online.Sessions(q.Account.JID) {
 		if s.Presence() != nil {

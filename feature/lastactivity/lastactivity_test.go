@@ -76,6 +76,16 @@ func TestAbsenceIsToldToThoseWhoSeePresence(t *testing.T) {
 	})
 }
 
+func TestQuestionsReachTheSessionsOfThoseWhoAreSeen(t *testing.T) {
+	l := New(nil, friend(jid.MustParse("juliet@b.example")), nil, storetest.Log(t))
+	if _, err := routetest.Ask(t, l.Module(), route.Resource, routetest.Stranger("juliet@b.example/x", romeo), "get", ask); err != nil {
+		t.Errorf("a friend: %v", err)
+	}
+	if _, err := routetest.Ask(t, l.Module(), route.Resource, routetest.Stranger("tybalt@b.example/x", romeo), "get", ask); !routetest.Refused(err, stanza.ServiceUnavailable) {
+		t.Errorf("a stranger: %v", err)
+	}
+}
+
 func TestServerTellsItsUptime(t *testing.T) {
 	l := New(nil, nil, nil, storetest.Log(t))
 	l.started = l.started.Add(-90*time.Second - time.Millisecond)
