@@ -5,6 +5,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -232,7 +234,20 @@ func (s *Server) open(ctx context.Context) error {
 		}
 		s.listeners = append(s.listeners, l)
 	}
+	s.setModes()
 	return nil
+}
+
+// setModes switches listeners to what the settings say now.
+func (s *Server) setModes() {
+	strict := s.Settings.Load().Listen.Strict
+	for i, l := range s.listeners {
+		mode := listen.Mode(s.opt.Config.Listener[i].Mode)
+		if slices.Contains(strict, l.Name()) {
+			mode = listen.Strict
+		}
+		l.SetMode(cmp.Or(mode, listen.Both))
+	}
 }
 
 func (s *Server) bind(ctx context.Context, cfg listen.Config, inherited []listen.Socket) (*listen.Listener, error) {

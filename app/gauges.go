@@ -43,7 +43,9 @@ func (s *Server) listenersReady(context.Context) error {
 // refresh puts changed rows into use: the one way from a change to new
 // snapshots.
 func (s *Server) refresh(ctx context.Context, what string) error {
-	return errors.Join(s.Settings.Refresh(ctx), s.Hosts.Refresh(ctx), s.TLS.Refresh())
+	err := errors.Join(s.Settings.Refresh(ctx), s.Hosts.Refresh(ctx), s.TLS.Refresh())
+	s.setModes()
+	return err
 }
 
 // buildGauges connects what the parts count with the documented metrics.

@@ -141,6 +141,10 @@ type Listen struct {
 	// New connections that one address may open at once before the rate counts.
 	Burst int `name:"burst" default:"64" min:"1" max:"1000000"`
 
+	// Listeners, by the names chancery.toml gives them, that take nothing but TLS from the first byte (RFC 7590 §3.1), whatever
+	// mode the file says. A plain stream gets a stream error there; streams that are open stay.
+	Strict []string `name:"strict"`
+
 	// Connections altogether; 0 is no limit but that of the operating system (ulimit -n).
 	Total int `name:"total" default:"0" max:"100000000"`
 }
