@@ -73,4 +73,6 @@ func (s *Server) buildGauges() {
 }
 
 // background starts what works without being asked.
-func (s *Server) background() {}
+func (s *Server) background() {
+	s.run.Go(func() { s.parts.archive.Run(s.ctx) })
+}

@@ -21,6 +21,7 @@ func modules(s *Server, p *parts) []route.Module {
 	return []route.Module{
 		c2s.Module(),
 		p.presences.Module(),
+		p.archive.Module(),
 		p.carbons.Module(),
 		p.blocking.Module(),
 		p.disco.Module(),

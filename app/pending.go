@@ -8,11 +8,6 @@ import (
 	"chancery/xmpp/stanza"
 )
 
-type noArchive struct{}
-
-func (noArchive) Sent(context.Context, *route.Transit) error     { return nil }
-func (noArchive) Received(context.Context, *route.Transit) error { return nil }
-
 type noOffline struct{}
 
 func (noOffline) Keep(context.Context, *route.Transit) error {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"chancery/feature/disco"
 	"chancery/feature/lastactivity"
 	"chancery/feature/limits"
+	"chancery/feature/mam"
 	"chancery/feature/privatexml"
 	"chancery/feature/registration"
 	"chancery/feature/vcard"
@@ -31,7 +33,7 @@ import (
 type parts struct {
 	rosters      *roster.Rosters
 	presences    *roster.Presences
-	archive      noArchive
+	archive      *mam.MAM
 	offline      noOffline
 	blocking     *blocking.Blocking
 	carbons      *carbons.Carbons
@@ -53,6 +55,9 @@ func (s *Server) buildPipeline(ctx context.Context) (err error) {
 	s.parts = p
 	p.blocking = blocking.New(s.DB, s.Settings, p.rosters, s.Online, r, s.log)
 	p.carbons = carbons.New(s.Online)
+	if p.archive, err = mam.Open(ctx, s.DB, s.Settings, p.rosters, s.log); err != nil {
+		return fmt.Errorf("the archive: %w", err)
+	}
 	p.activity = lastactivity.New(s.DB, p.rosters, s.Online, s.log)
 	p.presences = roster.NewPresences(roster.Parts{
 		Rosters: p.rosters, Online: s.Online, Hosts: r.Hosts, Block: p.blocking, Absent: p.offline, Router: r, Settings: s.Settings,
