@@ -65,7 +65,14 @@ func (o *Ops) do(ctx context.Context, by Actor, a act, change func(store.Tx) err
 	if err != nil {
 		return explain(err)
 	}
-	o.Log.Info("administration", "actor", by.Name, "action", a.action, "target", a.target, "detail", a.detail)
+	attrs := []any{"actor", by.Name, "action", a.action}
+	if a.target != "" {
+		attrs = append(attrs, "target", a.target)
+	}
+	if a.detail != "" {
+		attrs = append(attrs, "detail", a.detail)
+	}
+	o.Log.Info("administration", attrs...)
 	return nil
 }
 
