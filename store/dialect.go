@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"embed"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -23,6 +25,7 @@ var migrations embed.FS
 type dialect struct {
 	name   string
 	path   string // of the SQLite file
+	vfs    string // below SQLite; "" for its own
 	begin  string
 	goose  goose.Dialect
 	config *pgx.ConnConfig
@@ -38,7 +41,11 @@ func dialectOf(cfg Config) (*dialect, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &dialect{name: SQLite, path: path, begin: "BEGIN IMMEDIATE", goose: goose.DialectSQLite3}, nil
+		vfs, err := walVFS()
+		if err != nil {
+			return nil, err
+		}
+		return &dialect{name: SQLite, path: path, vfs: vfs, begin: "BEGIN IMMEDIATE", goose: goose.DialectSQLite3}, nil
 	case Postgres:
 		config, err := pgx.ParseConfig(cfg.DSN)
 		if err != nil {
@@ -77,13 +84,30 @@ func (d *dialect) pool(writable bool, size int) (*sql.DB, error) {
 	return p, nil
 }
 
+// groupContext bounds a commit. A PostgreSQL server that has gone without a word must not stop the writer for ever; for SQLite
+// a context that can end would cost a goroutine for each statement.
+func (d *dialect) groupContext() (context.Context, context.CancelFunc) {
+	if d.name == Postgres {
+		return context.WithTimeout(context.Background(), groupTime)
+	}
+	return context.Background(), func() {}
+}
+
+const (
+	groupTime   = 30 * time.Second
+	connectTime = 5 * time.Second
+)
+
 // sqlite is the DSN. WAL with synchronous=FULL syncs each commit before it is reported.
 func (d *dialect) sqlite(writable bool) string {
 	q := url.Values{"_pragma": {"busy_timeout(5000)", "synchronous(FULL)", "temp_store(MEMORY)"}}
 	if writable {
-		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "cache_size(-16384)")
+		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "cache_size(-16384)", fmt.Sprintf("wal_autocheckpoint(%d)", walPages), "journal_size_limit(100000000)")
 	} else {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)", "cache_size(-4096)")
+	}
+	if d.vfs != "" {
+		q.Set("vfs", d.vfs)
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.path), RawQuery: q.Encode()}).String()
 }
@@ -93,7 +117,10 @@ func (d *dialect) postgres(writable bool) driver.Connector {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "chancery"
 	}
-	config.RuntimeParams["synchronous_commit"] = "on"
+	config.RuntimeParams["synchronous_commit"] = "on" // whatever the server's default
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
 	if !writable {
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 	}

@@ -21,7 +21,8 @@ var (
 	// ErrExists says that a row with that key is there already.
 	ErrExists = errors.New("exists already")
 
-	// ErrUnavailable says that the database cannot be used just now: disk full, read-only, gone. It is worth trying later.
+	// ErrUnavailable says that the database cannot be used just now: disk full, read-only, gone. It is worth trying later. What
+	// was to be written may be there nevertheless: the answer of a commit can get lost.
 	ErrUnavailable = errors.New("database unavailable")
 
 	// ErrInUse says that another running program has the SQLite file.
@@ -87,14 +88,28 @@ func postgresClass(code string) error {
 	switch {
 	case code == "23505":
 		return ErrExists
-	case code == "25006", // read only: a standby, or a primary told so
-		strings.HasPrefix(code, "08"),    // connection
-		strings.HasPrefix(code, "28"),    // may not log in (any more)
-		strings.HasPrefix(code, "53"),    // disk full, out of memory, too many connections
-		strings.HasPrefix(code, "57P0"),  // shutting down, starting up, crashed
-		strings.HasPrefix(code, "58"),    // input/output
-		code == "40001", code == "40P01": // serialisation, deadlock: try again
+	case isConflict(code), code == "25006": // the latter: a standby, or a primary that was told to be read-only
 		return ErrUnavailable
 	}
+	for _, class := range []string{
+		"08",   // connection
+		"28",   // may not log in (any more)
+		"53",   // disk full, out of memory, too many connections
+		"57P0", // shutting down, starting up, crashed
+		"58",   // input/output
+	} {
+		if strings.HasPrefix(code, class) {
+			return ErrUnavailable
+		}
+	}
 	return nil
+}
+
+// isConflict is for serialisation failures and deadlocks: this transaction has lost against another.
+func isConflict(code string) bool { return code == "40001" || code == "40P01" }
+
+// isTrouble says that the database as a whole is unavailable, and not only one transaction.
+func isTrouble(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, ErrUnavailable) && !(errors.As(err, &pg) && isConflict(pg.Code))
 }

@@ -12,8 +12,8 @@ type Table struct {
 	// Key is how many leading columns are the key: a row with the same key is replaced. 0 is a plain insert.
 	Key int
 
-	once sync.Once
-	sql  string
+	once    sync.Once
+	sql, pg string
 }
 
 // Row is one thing to write with DB.Append.
@@ -38,8 +38,23 @@ func (r *Row) text() string {
 	if r.Table == nil {
 		return r.statement
 	}
-	r.Table.once.Do(func() { r.Table.sql = r.Table.insert() })
-	return r.Table.sql
+	return r.Table.statements().sql
+}
+
+// postgres is text with numbered placeholders.
+func (r *Row) postgres() string {
+	if r.Table == nil {
+		return rebind(r.statement)
+	}
+	return r.Table.statements().pg
+}
+
+func (t *Table) statements() *Table {
+	t.once.Do(func() {
+		t.sql = t.insert()
+		t.pg = rebind(t.sql)
+	})
+	return t
 }
 
 func (t *Table) insert() string {

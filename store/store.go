@@ -48,6 +48,7 @@ type DB struct {
 	reads   *sql.DB
 	writes  *sql.DB
 	writer  *writer
+	moves   *checkpointer // nil on PostgreSQL
 	version int64
 	lock    *fileLock
 	lastID  atomic.Int64
@@ -85,6 +86,11 @@ func (db *DB) open(ctx context.Context, cfg Config) (err error) {
 	}
 	if db.reads, err = db.dialect.pool(false, cfg.Readers); err != nil {
 		return err
+	}
+	if db.dialect.name == SQLite {
+		if db.moves, err = newCheckpointer(db.dialect, db.log); err != nil {
+			return err
+		}
 	}
 	return db.reads.PingContext(ctx)
 }
@@ -150,7 +156,7 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) closePools() error {
-	var errs []error
+	errs := []error{db.moves.close()}
 	for _, p := range []*sql.DB{db.reads, db.writes} {
 		if p != nil {
 			errs = append(errs, p.Close())

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,6 @@ const (
 	maxWaiting      = 50_000   // requests
 	maxWaitingBytes = 64 << 20 // of values
 	maxGroup        = 1024     // requests of one commit, so that the first of them does not wait for long
-	groupTime       = time.Minute
 )
 
 // request is a call of Append or Write on its way.
@@ -44,31 +42,34 @@ const (
 func (w *write) withdraw() bool { return w.state.CompareAndSwap(writeWaits, writeWithdrawn) }
 func (w *write) begin() bool    { return w.state.CompareAndSwap(writeWaits, writeRuns) }
 
-// writer takes all that waits, commits it at once, and while the next group is being written the results of the last are told.
+// writer takes all that waits and commits it at once. There is no artificial delay: what arrives while one group is being
+// written is the next. Two goroutines: run writes, tell calls the dones of the last group meanwhile.
 type writer struct {
 	db   *DB
-	wake chan struct{} // to the writing goroutine: there is something in queue, or closed
+	wake chan struct{} // to run: there is something in queue, or closed
 
 	mu       sync.Mutex
-	room     sync.Cond // Append waits for the bound
-	decided  sync.Cond // the telling goroutine waits for results
-	queue    []request
-	results  [][]request
-	count    int  // requests that are queued, being written or not yet told
-	bytes    int  // their size
-	busy     bool // a group is being written
+	room     sync.Cond   // submit waits here for the bound
+	decided  sync.Cond   // tell waits here for results
+	queue    []request   // not begun
+	results  [][]request // decided, not told
+	count    int         // requests that are queued, being written or not yet told
+	bytes    int         // their size
+	busy     bool        // a group is being written
 	closed   bool
-	finished bool // the writing goroutine has ended
+	finished bool // run has ended
 	end      sync.WaitGroup
 
-	conn  *sql.Conn // of the writing goroutine; nil until needed and after trouble
-	args  []driver.NamedValue
-	state state
+	// Owned by run.
+	conn  *sql.Conn           // nil until needed, and after trouble
+	args  []driver.NamedValue // of one row
+	state                     // what Status tells
 }
 
 func newWriter(db *DB) *writer {
 	w := &writer{db: db, wake: make(chan struct{}, 1)}
 	w.room.L, w.decided.L = &w.mu, &w.mu
+	w.state.since = time.Now()
 	w.end.Go(w.run)
 	w.end.Go(w.tell)
 	return w
@@ -88,18 +89,38 @@ func (w *writer) submit(r request) error {
 	w.bytes += r.size
 	w.queue = append(w.queue, r)
 	w.mu.Unlock()
+	w.nudge()
+	return nil
+}
+
+// full says that a caller has to wait. A writer with nothing to do lets everybody in: then all that is outstanding is not
+// told yet, and the one who tells may be the one who waits here.
+func (w *writer) full() bool {
+	over := w.count >= maxWaiting || w.bytes >= maxWaitingBytes
+	return over && (w.busy || len(w.queue) > 0)
+}
+
+func (w *writer) nudge() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
-// full says that a caller has to wait. A writer with nothing to do lets everybody in: then all that is outstanding are
-// results, and the one who tells them may be the one who waits here.
-func (w *writer) full() bool {
-	over := w.count >= maxWaiting || w.bytes >= maxWaitingBytes
-	return over && (w.busy || len(w.queue) > 0)
+// run is the goroutine that writes.
+func (w *writer) run() {
+	for g := w.take(); g != nil; g = w.take() {
+		w.decide(g)
+		w.mu.Lock()
+		w.results = append(w.results, g)
+		w.decided.Signal()
+		w.mu.Unlock()
+	}
+	w.dropConn()
+	w.mu.Lock()
+	w.finished = true
+	w.decided.Signal()
+	w.mu.Unlock()
 }
 
 // take waits for requests and returns the next group; nil when closed and empty.
@@ -121,26 +142,72 @@ func (w *writer) take() []request {
 		if closed {
 			return nil
 		}
-		<-w.wake
+		select {
+		case <-w.wake:
+		case <-w.state.retry(): // nobody asks, but Status shall know
+			w.decide([]request{{rows: []Row{probe}}})
+		}
 	}
 }
 
-func (w *writer) run() {
-	for g := w.take(); g != nil; g = w.take() {
-		w.commit(g)
-		w.mu.Lock()
-		w.results = append(w.results, g)
-		w.decided.Signal()
-		w.mu.Unlock()
+// probe is a row that does not matter.
+var probe = Do(`INSERT INTO revision (name, n) VALUES ('probe', 1) ON CONFLICT (name) DO UPDATE SET n = revision.n + 1`)
+
+// decide gives every request of the group its error.
+func (w *writer) decide(g []request) {
+	if cause := w.state.resting(); cause != nil {
+		fail(g, cause)
+		return
 	}
-	w.dropConn()
-	w.mu.Lock()
-	w.finished = true
-	w.decided.Signal()
-	w.mu.Unlock()
+	begin := time.Now()
+	if err := w.commit(g); err != nil {
+		w.dropConn()
+		fail(g, err)
+		w.state.down(w.db, err)
+		return
+	}
+	w.state.up(w.db, g, time.Since(begin))
+	w.db.moves.committed()
 }
 
-// tell calls the dones, one at a time, in the order of submission.
+func fail(g []request, err error) {
+	if !errors.Is(err, ErrUnavailable) {
+		err = &classed{ErrUnavailable, err}
+	}
+	for i := range g {
+		if w := g[i].write; w == nil || w.state.Load() != writeWithdrawn {
+			g[i].err = err
+		}
+	}
+}
+
+// commit writes g in one transaction. Its error is one of the database, not of a request.
+func (w *writer) commit(g []request) error {
+	ctx, cancel := w.db.dialect.groupContext()
+	defer cancel()
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	return (&group{writer: w, ctx: ctx}).commit(g)
+}
+
+func (w *writer) connect(ctx context.Context) (err error) {
+	if w.conn == nil {
+		w.conn, err = w.db.writes.Conn(ctx)
+	}
+	return err
+}
+
+// dropConn closes the connection, and with it a transaction that may be open.
+func (w *writer) dropConn() {
+	if w.conn != nil {
+		w.conn.Raw(func(any) error { return driver.ErrBadConn })
+		w.conn.Close()
+		w.conn = nil
+	}
+}
+
+// tell is the goroutine that calls the dones, one at a time, in the order of submission.
 func (w *writer) tell() {
 	for {
 		w.mu.Lock()
@@ -164,7 +231,7 @@ func (w *writer) tellGroup(g []request) {
 	for i := range g {
 		bytes += g[i].size
 		w.call(&g[i])
-		g[i] = request{} // what is done can be collected
+		g[i] = request{} // what is told can be collected
 	}
 	w.mu.Lock()
 	w.count -= len(g)
@@ -191,214 +258,6 @@ func (w *writer) close() {
 	w.closed = true
 	w.room.Broadcast()
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.nudge()
 	w.end.Wait()
-}
-
-// commit decides every request of the group.
-func (w *writer) commit(g []request) {
-	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
-	defer cancel()
-	if err := w.group(ctx, g); err != nil {
-		w.dropConn()
-		if !errors.Is(err, ErrUnavailable) {
-			err = &classed{ErrUnavailable, err}
-		}
-		for i := range g {
-			g[i].err = err
-		}
-		w.state.down(w.db, err)
-		return
-	}
-	w.state.up(w.db)
-}
-
-// group writes g in one transaction. Its error is one of the database, not of a request.
-func (w *writer) group(ctx context.Context, g []request) error {
-	if err := w.connect(ctx); err != nil {
-		return err
-	}
-	t := &group{writer: w, ctx: ctx}
-	for len(g) > 0 {
-		n := 0
-		for n < len(g) && g[n].write == nil {
-			n++
-		}
-		if n > 0 {
-			if err := t.append(g[:n]); err != nil {
-				return err
-			}
-		} else {
-			n = 1
-			if err := t.write(&g[0]); err != nil {
-				return err
-			}
-		}
-		g = g[n:]
-	}
-	return t.commit()
-}
-
-func (w *writer) connect(ctx context.Context) error {
-	if w.conn != nil {
-		return nil
-	}
-	conn, err := w.db.writes.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	w.conn = conn
-	return nil
-}
-
-func (w *writer) dropConn() {
-	if w.conn != nil {
-		w.conn.Raw(func(any) error { return driver.ErrBadConn }) // not to be used again, whatever its state
-		w.conn.Close()
-		w.conn = nil
-	}
-}
-
-// group is one transaction in the making.
-type group struct {
-	*writer
-	ctx   context.Context
-	begun bool
-	dirty bool // something in it would be lost by a rollback
-}
-
-func (t *group) exec(query string) error {
-	_, err := t.conn.ExecContext(t.ctx, query)
-	return err
-}
-
-// mark opens a place to come back to: the beginning when nothing is there yet, else a savepoint.
-func (t *group) mark() error {
-	if t.dirty {
-		return t.exec("SAVEPOINT request")
-	}
-	if t.begun {
-		return nil
-	}
-	t.begun = true
-	return t.exec(t.db.dialect.begin)
-}
-
-// back undoes what was done since mark.
-func (t *group) back() error {
-	if t.dirty {
-		return errors.Join(t.exec("ROLLBACK TO request"), t.exec("RELEASE request"))
-	}
-	t.begun = false
-	return t.exec("ROLLBACK")
-}
-
-// keep lets what was done since mark become part of the group.
-func (t *group) keep() error {
-	if t.dirty {
-		return t.exec("RELEASE request")
-	}
-	t.dirty = true
-	return nil
-}
-
-// try runs do between mark and keep. failed is do's error, undone; err is trouble with the database.
-func (t *group) try(do func() error) (failed, err error) {
-	if err := t.mark(); err != nil {
-		return nil, err
-	}
-	if failed = do(); failed == nil {
-		return nil, t.keep()
-	}
-	if errors.Is(failed, ErrUnavailable) {
-		return nil, failed
-	}
-	return failed, t.back()
-}
-
-// append writes the rows of requests; when that fails, of each by itself.
-func (t *group) append(g []request) error {
-	failed, err := t.try(func() error { return t.rows(g) })
-	if failed == nil || err != nil {
-		return err
-	}
-	for i := range g {
-		g[i].err, err = t.try(func() error { return t.rows(g[i : i+1]) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *group) rows(g []request) error {
-	return t.conn.Raw(func(c any) error {
-		l := c.(*link)
-		for i := range g {
-			for j := range g[i].rows {
-				if err := t.row(l, &g[i].rows[j]); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-func (t *group) row(l *link, r *Row) error {
-	t.args = t.args[:0]
-	for i, v := range r.Values {
-		v, err := value(v)
-		if err != nil {
-			return err
-		}
-		t.args = append(t.args, driver.NamedValue{Ordinal: i + 1, Value: v})
-	}
-	_, err := l.ExecContext(t.ctx, r.text(), t.args)
-	return err
-}
-
-func (t *group) write(r *request) error {
-	if !r.write.begin() {
-		return nil
-	}
-	failed, err := t.try(func() error { return t.run(r.write.fn) })
-	r.err = failed
-	return err
-}
-
-// run calls fn and believes the database rather than fn.
-func (t *group) run(fn func(Tx) error) (err error) {
-	t.clearFailed()
-	tx := &transaction{ctx: t.ctx, conn: t.conn}
-	defer func() {
-		tx.close()
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a transaction: %v", p)
-			t.db.log.Error("panic in a transaction", "err", p, "stack", string(debug.Stack()))
-		}
-		if cause := t.clearFailed(); cause != nil && err == nil || errors.Is(cause, ErrUnavailable) {
-			err = cause
-		}
-	}()
-	return fn(tx)
-}
-
-func (t *group) clearFailed() (err error) {
-	t.conn.Raw(func(c any) error {
-		l := c.(*link)
-		err, l.failed = l.failed, nil
-		return nil
-	})
-	return err
-}
-
-func (t *group) commit() error {
-	if !t.begun {
-		return nil
-	}
-	return t.exec("COMMIT")
 }
