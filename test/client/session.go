@@ -80,6 +80,17 @@ func (s *Session) begin(c *Conn) error {
 		return err
 	}
 	s.id, s.conn = e.Attr("id"), c
+	return s.flush()
+}
+
+// flush writes what waits: what was sent while there was no connection, and,
+// after a resumption, what the server has not handled.
+func (s *Session) flush() error {
+	for _, o := range s.queue {
+		if err := s.conn.Write(o.text); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -101,10 +112,8 @@ func (s *Session) resume(c *Conn) (lost []any, err error) {
 			return nil, err
 		}
 		s.conn = c
-		for _, o := range s.queue { // XEP-0198 resumption: what was not handled is sent again
-			if err := c.Write(o.text); err != nil {
-				return nil, err
-			}
+		if err := s.flush(); err != nil {
+			return nil, err
 		}
 		return nil, s.request()
 	case e.Is(nsSM, "failed"):

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,6 +103,9 @@ func (c *crew) settle(ctx context.Context) error {
 		return true
 	})
 	arrived := c.until(ctx, 60*time.Second, "everything acknowledged has come", func() bool { return len(c.missing()) == 0 })
+	if arrived != nil {
+		arrived = fmt.Errorf("%w      missing: %s", arrived, some(c.missing()))
+	}
 	return errors.Join(err, arrived)
 }
 
@@ -161,8 +162,8 @@ func (c *crew) state() string {
 	var b strings.Builder
 	for _, t := range c.talkers {
 		t.mu.Lock()
-		fmt.Fprintf(&b, "      %s: online %v, sent %d, waiting %d, acknowledged %d, connected %d times, breaks %v, last error %v\n",
-			t.name, t.online.Load(), len(t.fates), t.s.Waiting(), t.flow.Load(), t.connects, slices.Collect(maps.Keys(t.breaks)), t.lastError)
+		fmt.Fprintf(&b, "      %s: online %v, sent %d, waiting %d, acknowledged %d, refused %v, connected %d times, breaks %v, last error %v\n",
+			t.name, t.online.Load(), len(t.fates), t.s.Waiting(), t.flow.Load(), t.refusals, t.connects, t.breaks, t.lastError)
 		t.mu.Unlock()
 	}
 	return b.String()

@@ -98,7 +98,7 @@ func (c *crew) judge(r *report, kept map[string][]client.Kept) {
 			misnamed = append(misnamed, t.misnamed(u.name, kept[t.name])...)
 		}
 	}
-	r.note("%d messages acknowledged, %d refused, %d uncertain", total[acknowledged], total[refused], total[unknown])
+	r.note("%d messages acknowledged, %d refused (%s), %d uncertain", total[acknowledged], total[refused], words(c.refusals()), total[unknown])
 	r.check("there was load", total[acknowledged] > 100*len(c.talkers), "only %d messages", total[acknowledged])
 	r.check("every message has a fate", total[open] == 0, "%d are open", total[open])
 	r.none("nothing acknowledged is lost from an archive", lost)

@@ -26,11 +26,12 @@ func (r *report) fail(claim, why string) {
 
 // none is a check that a list of counterexamples is empty.
 func (r *report) none(claim string, found []string) {
-	shown := found
-	if len(shown) > 5 {
-		shown = shown[:5]
-	}
-	r.check(claim, len(found) == 0, "%d times, such as %q", len(found), shown)
+	r.check(claim, len(found) == 0, "%s", some(found))
+}
+
+// some shows a few of many.
+func some(found []string) string {
+	return fmt.Sprintf("%d, such as %q", len(found), found[:min(len(found), 5)])
 }
 
 // note is for the reader.
