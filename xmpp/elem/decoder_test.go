@@ -59,38 +59,41 @@ func condition(err error) string {
 	return fmt.Sprint(err)
 }
 
+// canonical is what becomes of the content of stanzas.
+var canonical = []struct{ name, in, inner string }{
+	{"plain", `<message to='b@x'><body>hi</body></message>`, `<body>hi</body>`},
+	{"empty", `<message/>`, ``},
+	{"quotes and white space stay", "<message ><body\n lang = \"x\" >h'\"i</body ></message >", "<body\n lang = \"x\" >h'\"i</body >"},
+	{"references stay", `<message><body a="&#x41;&quot;">&lt;&#13;&amp;</body></message>`, `<body a="&#x41;&quot;">&lt;&#13;&amp;</body>`},
+	{"own namespace stays", `<message><x xmlns='urn:x'><y/><z xmlns=''/></x></message>`, `<x xmlns='urn:x'><y/><z xmlns=''/></x>`},
+	{"no namespace", `<message><x xmlns=''><y/></x></message>`, `<x xmlns=''><y/></x>`},
+	{"xml:lang stays", `<message xml:lang='de'><body xml:lang='en'>x</body></message>`, `<body xml:lang='en'>x</body>`},
+	{"content namespace is not repeated", `<message><body xmlns='jabber:client'>x<a xmlns="jabber:client"/></body></message>`, `<body>x<a/></body>`},
+	{"nor that of servers", `<message><body xmlns='jabber:server'>x</body></message>`, `<body>x</body>`},
+	{"but within others it stays", `<message><f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f></message>`, `<f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f>`},
+	{"prefix for the content namespace", `<c:message xmlns:c='jabber:client'><c:body>x</c:body><c:a><c:b/></c:a></c:message>`, `<body>x</body><a><b/></a>`},
+	{"prefix of the stanza", `<message xmlns:p='urn:p'><p:x a='1'><p:y/>t</p:x></message>`, `<x xmlns='urn:p' a='1'><y/>t</x>`},
+	{"prefix of the child", `<message><p:x xmlns:p='urn:p'><p:y xmlns:p='urn:q'/><z/></p:x></message>`, `<x xmlns='urn:p'><y xmlns='urn:q'/><z xmlns='jabber:client'/></x>`},
+	{"prefix of the header", `<message><stream:x><y/></stream:x></message>`, `<x xmlns='http://etherx.jabber.org/streams'><y xmlns='jabber:client'/></x>`},
+	{"prefixed attribute of the child's own", `<message><x xmlns='urn:x' xmlns:p='urn:p' p:a='1'/></message>`, `<x xmlns='urn:x' xmlns:p='urn:p' p:a='1'/>`},
+	{"prefixed attribute from outside", `<message xmlns:p='urn:p'><x xmlns='urn:x' p:a='1' p:b='2' c="3"/></message>`, `<x xmlns='urn:x' xmlns:p='urn:p' p:a='1' p:b='2' c='3'/>`},
+	{"prefixed attribute of an inner element", `<message><x xmlns='urn:x' xmlns:p='urn:p'><y p:a='1'/></x></message>`, `<x xmlns='urn:x' xmlns:p='urn:p'><y xmlns:p='urn:p' p:a='1'/></x>`},
+	{"rebound prefix", `<message xmlns:p='urn:p'><p:x><p:y xmlns:p='urn:q' p:a=''/><p:z/></p:x></message>`, `<x xmlns='urn:p'><y xmlns='urn:q' xmlns:p='urn:q' p:a=''/><z/></x>`},
+	{"default namespace of the stanza is another", `<c:message xmlns='urn:d' xmlns:c='jabber:client'><x/><c:body><y/></c:body></c:message>`, `<x xmlns='urn:d'/><body><y xmlns='urn:d'/></body>`},
+	{"CDATA becomes text", `<message><body>a<![CDATA[<b>&]] >]]>c</body></message>`, `<body>a&lt;b&gt;&amp;]] &gt;c</body>`},
+	{"CDATA makes no ]]>", `<message><body><![CDATA[]]]]><![CDATA[>]]>]<![CDATA[]]]>></body></message>`, `<body>]&#x5D;&gt;]&#x5D;></body>`},
+	{"empty CDATA", `<message><body><![CDATA[]]></body></message>`, `<body></body>`},
+	{"line ends", "<message>\r\n<body>a\rb\r\n\r\rc&#xD;</body>\r</message>", "\n<body>a\nb\n\n\nc&#xD;</body>\n"},
+	{"white space in attributes", "<message><body a='x\r\ny\tz' b=\"'&#xA;&lt;\"/></message>", "<body a='x y z' b='&apos;&#xA;&lt;'/>"},
+	{"namespace with a reference", `<message><body xmlns='jabber&#58;client'/><x xmlns='urn:&amp;'><y xmlns='urn:&#38;'/></x></message>`, `<body/><x xmlns='urn:&amp;'><y xmlns='urn:&#38;'/></x>`},
+	{"text beside children", `<message>a<b/>c</message>`, `a<b/>c`},
+	{"beyond ASCII", `<message><körper>ü€😀` + "\u0085\u2028\uFFFD" + `</körper></message>`, `<körper>ü€😀` + "\u0085\u2028\uFFFD" + `</körper>`},
+	{"greater-than in text", `<message><body>a>b ]> ]] ></body></message>`, `<body>a>b ]> ]] ></body>`},
+}
+
 // TestContentIsCanonical feeds each case whole, in pieces and byte by byte.
 func TestContentIsCanonical(t *testing.T) {
-	for _, c := range []struct{ name, in, inner string }{
-		{"plain", `<message to='b@x'><body>hi</body></message>`, `<body>hi</body>`},
-		{"empty", `<message/>`, ``},
-		{"quotes and white space stay", "<message ><body\n lang = \"x\" >h'\"i</body ></message >", "<body\n lang = \"x\" >h'\"i</body >"},
-		{"references stay", `<message><body a="&#x41;&quot;">&lt;&#13;&amp;</body></message>`, `<body a="&#x41;&quot;">&lt;&#13;&amp;</body>`},
-		{"own namespace stays", `<message><x xmlns='urn:x'><y/><z xmlns=''/></x></message>`, `<x xmlns='urn:x'><y/><z xmlns=''/></x>`},
-		{"no namespace", `<message><x xmlns=''><y/></x></message>`, `<x xmlns=''><y/></x>`},
-		{"xml:lang stays", `<message xml:lang='de'><body xml:lang='en'>x</body></message>`, `<body xml:lang='en'>x</body>`},
-		{"content namespace is not repeated", `<message><body xmlns='jabber:client'>x<a xmlns="jabber:client"/></body></message>`, `<body>x<a/></body>`},
-		{"nor that of servers", `<message><body xmlns='jabber:server'>x</body></message>`, `<body>x</body>`},
-		{"but within others it stays", `<message><f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f></message>`, `<f xmlns='urn:f'><message xmlns='jabber:client'><body/></message></f>`},
-		{"prefix for the content namespace", `<c:message xmlns:c='jabber:client'><c:body>x</c:body><c:a><c:b/></c:a></c:message>`, `<body>x</body><a><b/></a>`},
-		{"prefix of the stanza", `<message xmlns:p='urn:p'><p:x a='1'><p:y/>t</p:x></message>`, `<x xmlns='urn:p' a='1'><y/>t</x>`},
-		{"prefix of the child", `<message><p:x xmlns:p='urn:p'><p:y xmlns:p='urn:q'/><z/></p:x></message>`, `<x xmlns='urn:p'><y xmlns='urn:q'/><z xmlns='jabber:client'/></x>`},
-		{"prefix of the header", `<message><stream:x><y/></stream:x></message>`, `<x xmlns='http://etherx.jabber.org/streams'><y xmlns='jabber:client'/></x>`},
-		{"prefixed attribute of the child's own", `<message><x xmlns='urn:x' xmlns:p='urn:p' p:a='1'/></message>`, `<x xmlns='urn:x' xmlns:p='urn:p' p:a='1'/>`},
-		{"prefixed attribute from outside", `<message xmlns:p='urn:p'><x xmlns='urn:x' p:a='1' p:b='2' c="3"/></message>`, `<x xmlns='urn:x' xmlns:p='urn:p' p:a='1' p:b='2' c='3'/>`},
-		{"prefixed attribute of an inner element", `<message><x xmlns='urn:x' xmlns:p='urn:p'><y p:a='1'/></x></message>`, `<x xmlns='urn:x' xmlns:p='urn:p'><y xmlns:p='urn:p' p:a='1'/></x>`},
-		{"rebound prefix", `<message xmlns:p='urn:p'><p:x><p:y xmlns:p='urn:q' p:a=''/><p:z/></p:x></message>`, `<x xmlns='urn:p'><y xmlns='urn:q' xmlns:p='urn:q' p:a=''/><z/></x>`},
-		{"default namespace of the stanza is another", `<c:message xmlns='urn:d' xmlns:c='jabber:client'><x/><c:body><y/></c:body></c:message>`, `<x xmlns='urn:d'/><body><y xmlns='urn:d'/></body>`},
-		{"CDATA becomes text", `<message><body>a<![CDATA[<b>&]] >]]>c</body></message>`, `<body>a&lt;b&gt;&amp;]] &gt;c</body>`},
-		{"CDATA makes no ]]>", `<message><body><![CDATA[]]]]><![CDATA[>]]>]<![CDATA[]]]>></body></message>`, `<body>]&#x5D;&gt;]&#x5D;></body>`},
-		{"empty CDATA", `<message><body><![CDATA[]]></body></message>`, `<body></body>`},
-		{"line ends", "<message>\r\n<body>a\rb\r\n\r\rc&#xD;</body>\r</message>", "\n<body>a\nb\n\n\nc&#xD;</body>\n"},
-		{"white space in attributes", "<message><body a='x\r\ny\tz' b=\"'&#xA;&lt;\"/></message>", "<body a='x y z' b='&apos;&#xA;&lt;'/>"},
-		{"namespace with a reference", `<message><body xmlns='jabber&#58;client'/><x xmlns='urn:&amp;'><y xmlns='urn:&#38;'/></x></message>`, `<body/><x xmlns='urn:&amp;'><y xmlns='urn:&#38;'/></x>`},
-		{"text beside children", `<message>a<b/>c</message>`, `a<b/>c`},
-		{"beyond ASCII", `<message><körper>ü€😀` + "\u0085\u2028\uFFFD" + `</körper></message>`, `<körper>ü€😀` + "\u0085\u2028\uFFFD" + `</körper>`},
-		{"greater-than in text", `<message><body>a>b ]> ]] ></body></message>`, `<body>a>b ]> ]] ></body>`},
-	} {
+	for _, c := range canonical {
 		for _, step := range []int{1, 3, 7, 1 << 20} {
 			d := NewDecoder(NSClient, Limits{})
 			got, err := feed(d, testHeader+c.in+"<end/></stream:stream>", step)

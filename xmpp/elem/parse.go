@@ -15,7 +15,8 @@ var errCanonical = errors.New("not a canonical element")
 // bytes of a payload, or rows written from it. It checks what it needs in
 // order to read, not what the decoder has checked already.
 func Parse(b []byte, ns string) (*Node, error) {
-	p := parser{s: b}
+	var few [6]attr
+	p := parser{s: b, tag: tag{attrs: few[:0]}}
 	n, err := p.element(ns, 0)
 	if err == nil && skipSpace(b, p.i) != len(b) {
 		err = errCanonical

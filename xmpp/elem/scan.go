@@ -300,24 +300,29 @@ func (w *work) pop() {
 
 // wait says ErrMore for a tag that begins at i and is not complete. So that a
 // peer who sends it byte by byte does not make us read it from its beginning
-// each time, ready looks only for the end of the tag, and the tag is read
-// again when that is there or the tag has grown twofold (which finds what is
-// wrong with it early).
+// each time, only its end is looked for, and the tag is read again when that is
+// there or the tag has grown twofold (which finds early what is wrong with it).
 func (w *work) wait(s []byte, i int) error {
-	w.again = len(s) + max(len(s)-i, 64)
 	if w.seen < i {
 		w.seen, w.quote = i, 0
 	}
 	w.pos = i
-	w.ready(s)
+	w.ended(s)
+	w.again = len(s) + max(len(s)-i, 64)
 	return ErrMore
 }
 
 // ready tells whether it is worth while to read on.
 func (w *work) ready(s []byte) bool {
-	if w.again == 0 {
-		return true
+	if w.again > 0 && !w.ended(s) && len(s) < w.again {
+		return false
 	}
+	w.again = 0
+	return true
+}
+
+// ended looks for the end of the tag at pos in what it has not seen yet.
+func (w *work) ended(s []byte) bool {
 	for i := max(w.seen, w.pos+1); i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '<' || c == '>' && w.quote == 0:
@@ -330,7 +335,7 @@ func (w *work) ready(s []byte) bool {
 		}
 	}
 	w.seen = len(s)
-	return len(s) >= w.again
+	return false
 }
 
 // startTag reads a start tag and opens its element.
@@ -355,7 +360,6 @@ func (d *Decoder) startTag(s []byte, i int) error {
 	if err != nil {
 		return err
 	}
-	w.again = 0
 	w.pos = end
 	w.stack = append(w.stack, frame{})
 	f := &w.stack[len(w.stack)-1]
