@@ -33,7 +33,7 @@ func (c *cli) auditList() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.Target, "target", "", "only what was done to `WHOM`: an address, a setting, a domain")
-	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many, at most 1000")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many rows (`N`), at most 1000")
 	cmd.Flags().Int64Var(&f.Before, "before", 0, "only rows with an id smaller than `ID`")
 	return cmd
 }

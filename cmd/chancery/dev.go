@@ -57,7 +57,7 @@ With --json it prints one line when it is ready: domain, c2s, c2s_tls, ca_file, 
 	}
 	cmd.Flags().BoolVar(&fresh, "fresh", false, "throw the data of earlier runs away")
 	cmd.Flags().StringVar(&database, "database", "", "use the PostgreSQL database at this `URL`")
-	cmd.Flags().StringVar(&level, "log-level", "info", "the least important lines shown: debug, info, warn, error")
+	cmd.Flags().StringVar(&level, "log-level", "info", "the least important lines shown (`LEVEL`): debug, info, warn, error")
 	return cmd
 }
 

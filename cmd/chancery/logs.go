@@ -40,8 +40,8 @@ for as long as somebody looks. The server keeps the last 1000 lines of level inf
 			return client.FollowLog(cmd.Context(), level, last, !once, c.logLine(cmd.Context()))
 		},
 	}
-	cmd.Flags().StringVar(&level, "level", "info", "the least important lines shown: debug, info, warn, error")
-	cmd.Flags().IntVar(&last, "last", 20, "how many old lines come first")
+	cmd.Flags().StringVar(&level, "level", "info", "the least important lines shown (`LEVEL`): debug, info, warn, error")
+	cmd.Flags().IntVar(&last, "last", 20, "how many old lines come first (`N`)")
 	cmd.Flags().BoolVar(&once, "once", false, "do not wait for new lines")
 	return cmd
 }

@@ -30,26 +30,40 @@ func specificationsPage(ctx context.Context) (string, error) {
 	return page, s.Shutdown(ctx)
 }
 
+// claimed is a claim, and the features that make it.
 type claimed struct {
 	route.Claim
-	by string
+	by []string
 }
 
 func specifications(modules []route.Module) string {
-	var all []claimed
-	for _, m := range modules {
-		for _, c := range m.Claims {
-			all = append(all, claimed{c, m.Name})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b claimed) int { return cmp.Compare(sortKey(a.Spec), sortKey(b.Spec)) })
 	b := new(strings.Builder)
 	b.WriteString("# Specifications\n\nWhat Chancery supports, as its features say it themselves. *Version* is that of the document that was read; " +
 		"departures that were decided are in [departures](departures.md).\n\n| specification | version | covers | where | notes |\n|---|---|---|---|---|\n")
-	for _, c := range all {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", link(c.Spec), c.Version, c.Covers, c.by, c.Note)
+	for _, c := range claims(modules) {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", link(c.Spec), c.Version, c.Covers, strings.Join(c.by, ", "), cell(c.Note))
 	}
 	return b.String()
+}
+
+// claims is sorted by specification. Features that claim the same share a line.
+func claims(modules []route.Module) []claimed {
+	var all []claimed
+	for _, m := range modules {
+		for _, c := range m.Claims {
+			same := slices.IndexFunc(all, func(o claimed) bool {
+				return o.Spec == c.Spec && o.Version == c.Version && o.Covers == c.Covers
+			})
+			if same < 0 {
+				all = append(all, claimed{c, []string{m.Name}})
+				continue
+			}
+			all[same].by = append(all[same].by, m.Name)
+			all[same].Note = strings.TrimSpace(all[same].Note + " " + c.Note)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b claimed) int { return cmp.Compare(sortKey(a.Spec), sortKey(b.Spec)) })
+	return all
 }
 
 // sortKey puts RFCs first, and numbers in their order.
