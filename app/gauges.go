@@ -75,4 +75,5 @@ func (s *Server) buildGauges() {
 // background starts what works without being asked.
 func (s *Server) background() {
 	s.run.Go(func() { s.parts.archive.Run(s.ctx) })
+	s.run.Go(func() { s.parts.offline.Run(s.ctx) })
 }

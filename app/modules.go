@@ -22,6 +22,7 @@ func modules(s *Server, p *parts) []route.Module {
 		c2s.Module(),
 		p.presences.Module(),
 		p.archive.Module(),
+		p.offline.Module(),
 		p.carbons.Module(),
 		p.blocking.Module(),
 		p.disco.Module(),

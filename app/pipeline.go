@@ -19,6 +19,7 @@ import (
 	"chancery/feature/lastactivity"
 	"chancery/feature/limits"
 	"chancery/feature/mam"
+	"chancery/feature/offline"
 	"chancery/feature/privatexml"
 	"chancery/feature/registration"
 	"chancery/feature/vcard"
@@ -34,7 +35,7 @@ type parts struct {
 	rosters      *roster.Rosters
 	presences    *roster.Presences
 	archive      *mam.MAM
-	offline      noOffline
+	offline      *offline.Offline
 	blocking     *blocking.Blocking
 	carbons      *carbons.Carbons
 	disco        *disco.Disco
@@ -58,6 +59,7 @@ func (s *Server) buildPipeline(ctx context.Context) (err error) {
 	if p.archive, err = mam.Open(ctx, s.DB, s.Settings, p.rosters, s.log); err != nil {
 		return fmt.Errorf("the archive: %w", err)
 	}
+	p.offline = offline.New(s.DB, s.Settings, s.log)
 	p.activity = lastactivity.New(s.DB, p.rosters, s.Online, s.log)
 	p.presences = roster.NewPresences(roster.Parts{
 		Rosters: p.rosters, Online: s.Online, Hosts: r.Hosts, Block: p.blocking, Absent: p.offline, Router: r, Settings: s.Settings,
