@@ -69,19 +69,21 @@ func (r *Router) Handle(ctx context.Context, s *session.Session, st *stanza.Stan
 		t.abandon(err)
 		t.Then(func(context.Context) { r.refuse(t, err) })
 	}
+	kept := false
 	if st.Kind == stanza.Message {
-		if row, ok := s.HandledRow(); ok {
+		var row store.Row
+		if row, kept = s.HandledRow(); kept {
 			t.Keep(row)
 		}
 	}
 	if len(t.rows) == 0 && !s.Busy() {
 		t.decided(ctx, nil)
-		s.Done()
+		s.Done(false)
 		return
 	}
 	r.DB.Append(t.rows, func(err error) {
 		r.committed(t, err)
-		s.Done()
+		s.Done(kept && err == nil)
 	})
 }
 

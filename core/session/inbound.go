@@ -13,6 +13,7 @@ import (
 // with in the order in which they were taken.
 type inbound struct {
 	taken, done uint64
+	stored      uint64 // done as the disk knows it; only of a session that is kept there
 	base        uint64 // taken when XEP-0198 was enabled: h = done - base
 	asked, more uint64 // answer <r/> when done reaches asked; more is a later <r/>
 	drained     chan struct{}
@@ -27,12 +28,16 @@ func (s *Session) Take(st *stanza.Stanza) {
 }
 
 // Done says that the oldest stanza that was taken is dealt with; it must be
-// called as often as Take, in the order of the stream.
-func (s *Session) Done() {
+// called as often as Take, in the order of the stream. stored says that the row
+// of HandledRow was committed.
+func (s *Session) Done(stored bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := &s.in
 	in.done++
+	if stored {
+		in.stored = in.done
+	}
 	if in.asked != 0 && in.done >= in.asked {
 		s.answer()
 		in.asked, in.more = in.more, 0
@@ -86,11 +91,50 @@ func (s *Session) AckRequested() {
 	}
 }
 
-// answer writes <a/>. Called with mu held.
+// answer writes <a/>, once the disk knows what it says: a client that was told a
+// number must never see a smaller one, not even after a crash. Called with mu
+// held.
 func (s *Session) answer() {
-	if s.sm != nil {
-		s.control(elem.New(stream.NSSM, "a").With("h", utoa(s.handled())))
+	switch {
+	case s.sm == nil:
+	case s.sm.id == "" || s.in.stored == s.in.done:
+		s.tellHandled(s.in.done)
+	default:
+		n := s.in.done
+		go s.env.DB.Append([]store.Row{handledRow(s.sm.id, n-s.in.base)}, func(err error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if err == nil {
+				s.in.stored = max(s.in.stored, n)
+				s.tellHandled(s.in.stored)
+			}
+		})
 	}
+}
+
+func (s *Session) tellHandled(n uint64) {
+	s.control(elem.New(stream.NSSM, "a").WithAttr("h", utoa(uint32(n-s.in.base))))
+}
+
+// storeHandled is for <resumed/>, which tells the number too. A database that is
+// away does not keep a client from resuming.
+func (s *Session) storeHandled() {
+	s.mu.Lock()
+	if s.sm == nil || s.sm.id == "" || s.in.stored == s.in.done {
+		s.mu.Unlock()
+		return
+	}
+	n := s.in.done
+	row := handledRow(s.sm.id, n-s.in.base)
+	s.mu.Unlock()
+	decided := make(chan error, 1)
+	s.env.DB.Append([]store.Row{row}, func(err error) { decided <- err })
+	if err := <-decided; err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.in.stored = max(s.in.stored, n)
+	s.mu.Unlock()
 }
 
 // handled is the h that XEP-0198 counts modulo 2^32.

@@ -43,7 +43,7 @@ func (s *Session) Enable(ctx context.Context, resume bool) error {
 		n.With("id", id).With("resume", "true").With("max", utoa(uint32(window/time.Second)))
 	}
 	s.out = n.Append(s.grow(), "")
-	s.in.base = s.in.done
+	s.in.base, s.in.stored = s.in.done, s.in.done
 	s.sm = &ledger{id: id}
 	s.pump()
 	return nil
@@ -81,6 +81,7 @@ func (s *Session) Managed() bool {
 // ErrGone means that the client must bind anew.
 func (s *Session) Resume(w Wire, f Facts, h uint32) error {
 	s.Drain() // what came in over the old wire counts
+	s.storeHandled()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.sm

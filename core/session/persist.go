@@ -20,8 +20,9 @@ func queueRow(id string, seq uint64, now time.Time, e Entry) store.Row {
 	return store.Row{Table: queueTable, Values: []any{id, int64(seq), now.UnixMicro(), b}}
 }
 
+// handledRow never goes back: rows of <a/> and of messages may pass each other.
 func handledRow(id string, handled uint64) store.Row {
-	return store.Do(`UPDATE sm_session SET handled = ? WHERE id = ?`, int64(handled), id)
+	return store.Do(`UPDATE sm_session SET handled = ? WHERE id = ? AND handled < ?`, int64(handled), id, int64(handled))
 }
 
 // saved is what is kept of a session beside its counters.
@@ -171,7 +172,7 @@ func revive(env *Env, id string, account int64, resource string, handled int64, 
 	}
 	s := &Session{env: env, ID: v.ID, JID: full, Account: account, Since: v.Since, Facts: v.Facts, lost: time.Now()}
 	s.want.Store(uint32(v.Want))
-	s.in.taken, s.in.done = uint64(handled), uint64(handled)
+	s.in.taken, s.in.done, s.in.stored = uint64(handled), uint64(handled), uint64(handled)
 	s.sm = &ledger{id: id, revived: true, shift: v.Shift, last: v.Shift + epoch}
 	if st, err := stanza.Parse([]byte(v.Presence)); v.Presence != "" && err == nil {
 		s.pres.Store(&Presence{Stanza: st, Priority: v.Priority, At: v.At})

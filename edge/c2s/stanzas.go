@@ -32,7 +32,8 @@ func (c *conn) stanzas(ctx context.Context) {
 	var e *stream.Error
 	switch {
 	case errors.Is(err, errOrderly):
-		c.sess.EndNow(nil) // closes the wire behind what still waits for it
+		c.sess.EndNow(nil) // closes the wire behind what still waits for it (RFC 6120 §4.4)
+		<-c.ended
 	case errors.As(err, &e):
 		c.End(nil, e)
 		c.sess.Lost(c)
@@ -169,6 +170,10 @@ func (r *reader) element(ctx context.Context, e *elem.Element) error {
 			r.sess.SetActive(e.Name.Local == "active")
 			return nil
 		}
+	case stream.NS:
+		if e.Name.Local == "error" { // RFC 6120 §4.9.1.1: the stream is over for the client
+			return errOrderly
+		}
 	case stream.NSSASL, stream.NSTLS:
 		return stream.Fail(stream.NotAuthorized, "that has been negotiated")
 	}
@@ -185,6 +190,9 @@ func (r *reader) stanza(ctx context.Context, e *elem.Element) error {
 		return stream.Fail(stream.InvalidFrom, "that is not who you are")
 	}
 	st.From = r.sess.JID
+	if st.Lang == "" { // RFC 6120 §8.1.5
+		st.Lang = r.lang
+	}
 	if err != nil {
 		r.malformed(st)
 		return nil
@@ -203,7 +211,7 @@ func (r *reader) stanza(ctx context.Context, e *elem.Element) error {
 func (r *reader) malformed(st *stanza.Stanza) {
 	r.sess.Drain()
 	r.sess.Take(st)
-	defer r.sess.Done()
+	defer r.sess.Done(false)
 	if st.Type == "error" || st.Type == "result" {
 		return
 	}
@@ -218,7 +226,7 @@ func (r *reader) malformed(st *stanza.Stanza) {
 func (r *reader) answered(st *stanza.Stanza) *stanza.Stanza {
 	r.sess.Drain()
 	r.sess.Take(st)
-	defer r.sess.Done()
+	defer r.sess.Done(false)
 	return st.Result()
 }
 
