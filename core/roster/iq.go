@@ -91,7 +91,7 @@ func (p *Presences) set(ctx context.Context, q *route.Query) (*elem.Node, error)
 	_, _, err = p.rosters.change(ctx, q.Account, contact, func(i Item) (Item, error) {
 		i.Listed, i.Name, i.Groups = true, name, groups
 		return i, nil
-	})
+	}, nil)
 	return nil, err
 }
 
@@ -125,7 +125,7 @@ func (p *Presences) remove(ctx context.Context, owner account.Account, contact j
 			return i, stanza.Refuse(stanza.ItemNotFound, "the contact is not in the roster")
 		}
 		return Item{JID: contact}, nil
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (p *Presences) Outbound(ctx context.Context, t *route.Transit) error {
 		}
 		return p.direct(ctx, t)
 	case "probe":
-		return stanza.Refuse(stanza.BadRequest, "probes are sent by servers")
+		return p.inquire(ctx, t)
 	case "error":
 		if !t.To.IsZero() {
 			p.router.Route(ctx, t.Stanza)
@@ -157,6 +157,20 @@ func (p *Presences) welcome(ctx context.Context, s *session.Session, owner accou
 			s.Send(i.Asked)
 		}
 	}
+}
+
+// inquire is a probe that a client sends, which is the server's business
+// (§4.3.1) and yet some do. It is answered like the server's own; whoever has no
+// subscription gets nothing, and so learns nothing (§8.5.1).
+func (p *Presences) inquire(ctx context.Context, t *route.Transit) error {
+	if t.To.IsZero() {
+		return stanza.Refuse(stanza.BadRequest, "a probe needs an address")
+	}
+	l, err := p.rosters.Of(ctx, t.Origin.Account)
+	if err == nil && l.Item(t.To.Bare()).To {
+		p.probe(ctx, t.Origin, t.To.Bare())
+	}
+	return err
 }
 
 // probe finds out about a contact. One of ours is looked up at once; what other

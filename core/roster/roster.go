@@ -187,8 +187,9 @@ func (r *Rosters) Watchers(ctx context.Context, owner account.Account) ([]jid.JI
 
 // change replaces one item by what decide makes of it, on disk, and pushes it
 // to the interested resources (§2.1.6). When decide returns the item unchanged
-// nothing happens. before and after are what it was and is.
-func (r *Rosters) change(ctx context.Context, owner account.Account, contact jid.JID, decide func(Item) (Item, error)) (before, after Item, err error) {
+// nothing happens. before and after are what it was and is. tell, which may be
+// nil, is called between the commit and the push.
+func (r *Rosters) change(ctx context.Context, owner account.Account, contact jid.JID, decide func(Item) (Item, error), tell func()) (before, after Item, err error) {
 	lock := &r.locks[uint64(owner.ID)%uint64(len(r.locks))]
 	lock.Lock()
 	defer lock.Unlock()
@@ -220,6 +221,9 @@ func (r *Rosters) change(ctx context.Context, owner account.Account, contact jid
 		return before, before, err
 	}
 	r.cache.Put(owner.ID, old.with(after, version))
+	if tell != nil {
+		tell()
+	}
 	if push {
 		r.push(owner.JID, after, version)
 	}

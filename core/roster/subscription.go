@@ -92,7 +92,7 @@ func (p *Presences) ask(ctx context.Context, t *route.Transit) error {
 	before, after, err := p.rosters.change(ctx, owner, contact, func(i Item) (Item, error) {
 		i, route = outbound(i, t.Type)
 		return i, nil
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -131,12 +131,13 @@ func (p *Presences) asked(ctx context.Context, t *route.Transit) error {
 	before, after, err := p.rosters.change(ctx, owner, contact, func(i Item) (Item, error) {
 		i, deliver, grant = inbound(i, st)
 		return i, nil
+	}, func() { // before the push, as §3.1.6, §3.2.3 and §3.3.3 demand
+		if deliver {
+			p.tell(owner.JID, st, st.Type == subscribe)
+		}
 	})
 	if err != nil {
 		return err
-	}
-	if deliver {
-		p.tell(owner.JID, st, st.Type == subscribe)
 	}
 	if grant {
 		p.post(ctx, subscribed, owner.JID, contact)
