@@ -42,11 +42,17 @@ type conn struct {
 	domain jid.JID
 	user   jid.JID // after authentication
 	sess   *session.Session
-	open   bool // our header has been sent
+	open   bool    // our header has been sent
+	claims jid.JID // whom the client says it is in its header, for the 'to' of ours
+	lang   string  // xml:lang of the client's stream
 
 	ending atomic.Bool
+	ended  chan struct{} // closed when the goodbye has been written, or given up
+	over   sync.Once
 
-	mu       sync.Mutex // guards writing
+	// turn guards writing: full while somebody writes. It is no mutex because it is
+	// held while a peer does not read, and testing/synctest must see that.
+	turn     chan struct{}
 	closed   bool
 	deadline time.Time // for writing, as set last
 }
@@ -60,7 +66,7 @@ func newConn(s *Server, door *listen.Conn) *conn {
 	s.Count.Streams.Add(1)
 	id := rand.Text()[:12]
 	return &conn{
-		srv: s, door: door, net: door, id: id,
+		srv: s, door: door, net: door, id: id, ended: make(chan struct{}), turn: make(chan struct{}, 1),
 		dec: elem.NewDecoder(stanza.NSClient, before(s.Settings.Load())),
 		log: s.Log.With("conn", id, "peer", door.Remote().String()),
 	}
@@ -125,8 +131,8 @@ func (c *conn) setDeadline(t time.Time) {
 
 // Write implements session.Wire.
 func (c *conn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	if c.closed {
 		return 0, net.ErrClosed
 	}
@@ -142,9 +148,10 @@ func (c *conn) End(rest []byte, reason *stream.Error) {
 	if c.ending.Swap(true) {
 		return
 	}
+	defer c.isOver()
 	c.door.SetWriteDeadline(time.Now().Add(goodbyeTime)) // also for a write that is under way
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	if !c.open {
 		rest = c.header(rest)
 	}
@@ -163,7 +170,10 @@ func (c *conn) End(rest []byte, reason *stream.Error) {
 func (c *conn) Cut() {
 	c.ending.Store(true)
 	c.door.Close()
+	c.isOver()
 }
+
+func (c *conn) isOver() { c.over.Do(func() { close(c.ended) }) }
 
 // hangUp ends the connection from the goroutine that reads it.
 func (c *conn) hangUp(why error) {
@@ -190,7 +200,7 @@ var errOrderly = errors.New("stream closed")
 // header appends our stream header (RFC 6120 §4.7).
 func (c *conn) header(dst []byte) []byte {
 	c.open = true
-	return stream.Header{From: c.domain, ID: c.id, Lang: "en", Content: stanza.NSClient}.Append(dst)
+	return stream.Header{From: c.domain, To: c.claims, ID: c.id, Lang: "en", Content: stanza.NSClient}.Append(dst)
 }
 
 // say writes nodes outside any session.

@@ -54,6 +54,15 @@ func (c *conn) openStream() error {
 	if err := c.addressed(e); err != nil {
 		return err
 	}
+	c.claims, c.lang = jid.JID{}, ""
+	if from, ok := e.Attr("from"); ok { // RFC 6120 §4.7.2
+		if j, err := jid.ParseBytes(from); err == nil {
+			c.claims = j.Bare()
+		}
+	}
+	if lang, ok := e.Lang(); ok {
+		c.lang = string(lang)
+	}
 	version, _ := e.Attr("version")
 	major, _, _ := strings.Cut(string(version), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 1 {
