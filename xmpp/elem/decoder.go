@@ -406,8 +406,11 @@ func (d *Decoder) openStream(s []byte) (Event, error) {
 		return 0, err
 	}
 	f := &w.stack[0]
-	if f.ns != NSStream || string(w.top.local(s)) != "stream" {
+	if f.ns != NSStream {
 		return 0, &Error{"invalid-namespace", "this is no stream header"}
+	}
+	if string(w.top.local(s)) != "stream" {
+		return 0, &Error{"bad-format", "this is no stream header"}
 	}
 	if f.def != "" && f.def != d.content && f.def != NSStream {
 		return 0, &Error{"invalid-namespace", "content namespace is not supported"}
