@@ -79,6 +79,8 @@ type Server struct {
 
 	ctx     context.Context // of everything that runs; ends last
 	cancel  context.CancelFunc
+	going   context.Context // ends when a shutdown begins
+	leave   context.CancelFunc
 	run     sync.WaitGroup                // ends with ctx
 	serving sync.WaitGroup                // ends when the listeners are closed and the last connection is gone
 	stops   []func(context.Context) error // in the order of starting
@@ -89,6 +91,7 @@ type Server struct {
 func New(ctx context.Context, opt Options) (*Server, error) {
 	s := &Server{opt: opt, log: opt.Log, started: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.going, s.leave = context.WithCancel(s.ctx)
 	if err := s.build(ctx); err != nil {
 		if s.DB != nil {
 			err = errors.Join(err, s.DB.Close())
@@ -289,12 +292,14 @@ func (s *Server) Listeners() []*listen.Listener { return s.listeners }
 // connections until ctx is done, and closes the database. Sessions that can be
 // resumed stay in it for the next process.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.leave()
 	for _, l := range s.listeners {
 		l.Close()
 	}
 	for _, c := range s.Online.All() {
 		c.Suspend(c2s.Shutdown())
 	}
+	s.clients.Stop()
 	var errs []error
 	for i := len(s.stops) - 1; i >= 0; i-- {
 		errs = append(errs, s.stops[i](ctx))
@@ -329,6 +334,7 @@ func (s *Server) waitForConnections(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
 		s.serving.Wait()
+		s.Sessions.Settle()
 		close(done)
 	}()
 	select {

@@ -50,7 +50,7 @@ type parts struct {
 func (s *Server) buildPipeline(ctx context.Context) (err error) {
 	s.Online = online.New()
 	s.Sessions = &session.Env{DB: s.DB, Settings: s.Settings, Log: s.log, Ended: s.sessionEnded}
-	r := &route.Router{Log: s.log, DB: s.DB, Online: s.Online, Hosts: served{s}, Accounts: s.Accounts, Forged: carbons.Forged, Context: s.ctx}
+	r := &route.Router{Log: s.log, DB: s.DB, Online: s.Online, Hosts: served{s}, Accounts: s.Accounts, Forged: carbons.Forged, Reserved: reserved, Context: s.ctx}
 	s.Router = r
 	p := &parts{rosters: roster.New(s.DB, s.Settings, s.Online)}
 	s.parts = p
@@ -81,7 +81,7 @@ func (s *Server) buildPipeline(ctx context.Context) (err error) {
 func (s *Server) buildClients(p *parts) *c2s.Server {
 	return &c2s.Server{
 		Log: s.log, Settings: s.Settings, Hosts: s.Hosts, Accounts: s.Accounts, Throttle: account.NewThrottle(s.Settings),
-		Online: s.Online, Sessions: s.Sessions, Router: s.Router, TLS: s.TLS,
+		Online: s.Online, Sessions: s.Sessions, Router: s.Router, TLS: s.TLS, Going: s.going,
 		StartTLS: s.TLS.Config(live.Clients), DirectTLS: s.TLS.Config(live.Clients, live.ALPNClient),
 		Newcomers: p.registration, LoginFailed: s.loginFailed,
 		Features: func(set *settings.Settings, authenticated bool) []*elem.Node {
@@ -93,6 +93,9 @@ func (s *Server) buildClients(p *parts) *c2s.Server {
 		},
 	}
 }
+
+// reserved are the children of messages that only the server or a service makes.
+func reserved(p elem.Part) bool { return carbons.Forged(p) || mam.Forged(p) }
 
 // served asks the domains in use.
 type served struct{ s *Server }

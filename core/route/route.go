@@ -45,6 +45,10 @@ type Router struct {
 	// Forged tells children that no client and no other server may send:
 	// copies that we alone make. They are dropped at the door.
 	Forged func(elem.Part) bool
+	// Reserved is Forged for what a client submits: it also tells the children
+	// that services may send, but no client. Results of an archive come from
+	// rooms, too.
+	Reserved func(elem.Part) bool
 
 	// Context is that of the server; what happens after a commit runs in it.
 	Context context.Context
@@ -153,7 +157,11 @@ func (r *Router) message(ctx context.Context, t *Transit) error {
 // clean drops forged children and reads the hints.
 func (r *Router) clean(t *Transit) {
 	if len(t.Parts) > 0 {
-		t.Stanza = t.Without(r.Forged)
+		forged := r.Forged
+		if t.Origin != nil && r.Reserved != nil {
+			forged = r.Reserved
+		}
+		t.Stanza = t.Without(forged)
 		t.read()
 	}
 }

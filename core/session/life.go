@@ -200,7 +200,7 @@ func (s *Session) EndNow(reason *stream.Error) {
 
 func (s *Session) endLocked(reason *stream.Error) {
 	if rest, first := s.finish(reason); first {
-		go s.env.Ended(s, rest)
+		s.env.ends.Go(func() { s.env.Ended(s, rest) })
 	}
 }
 

@@ -45,8 +45,13 @@ type Env struct {
 	// another way.
 	Ended func(s *Session, rest []Entry)
 
-	tap atomic.Pointer[Tap]
+	tap  atomic.Pointer[Tap]
+	ends sync.WaitGroup // calls of Ended in goroutines of their own
 }
+
+// Settle returns when all that ended sessions had to say has been said. No session
+// may end meanwhile: it is for a shutdown.
+func (e *Env) Settle() { e.ends.Wait() }
 
 // Tap sees the stanzas of sessions that an administrator traces.
 type Tap struct {

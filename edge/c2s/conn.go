@@ -46,9 +46,10 @@ type conn struct {
 	claims jid.JID // whom the client says it is in its header, for the 'to' of ours
 	lang   string  // xml:lang of the client's stream
 
-	ending atomic.Bool
-	ended  chan struct{} // closed when the goodbye has been written, or given up
-	over   sync.Once
+	ending  atomic.Bool
+	shaking atomic.Bool   // a TLS handshake is under way
+	ended   chan struct{} // closed when the goodbye has been written, or given up
+	over    sync.Once
 
 	// turn guards writing: full while somebody writes. It is no mutex because it is
 	// held while a peer does not read, and testing/synctest must see that.
@@ -94,6 +95,9 @@ func (c *conn) next() (elem.Event, error) {
 			return ev, streamError(err)
 		}
 		if err := c.read(); err != nil {
+			if c.srv.Going.Err() != nil {
+				return 0, Shutdown()
+			}
 			return 0, readError(err)
 		}
 	}

@@ -101,6 +101,8 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 	if direct {
 		cfg = c.srv.DirectTLS
 	}
+	c.shaking.Store(true)
+	defer c.shaking.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, set.C2S.TLSTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.door.Close() })

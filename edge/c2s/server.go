@@ -11,7 +11,10 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +43,10 @@ type Server struct {
 	Sessions *session.Env
 	Router   *route.Router
 
+	// Going ends when the server is about to stop: streams that are still
+	// negotiating are told so. Those with a session are told through it.
+	Going context.Context
+
 	TLS       *live.TLS
 	StartTLS  *tls.Config // after STARTTLS
 	DirectTLS *tls.Config // direct TLS (XEP-0368)
@@ -56,6 +63,9 @@ type Server struct {
 	LoginFailed func(who jid.JID, from netip.Addr, mechanism, why string)
 
 	Count Counters
+
+	mu          sync.Mutex
+	negotiating map[*conn]struct{} // those that have no session yet, whom nobody else would tell of a shutdown
 }
 
 // Newcomers answers an unauthenticated client's registration.
@@ -76,11 +86,45 @@ func (s *Server) Serve(ctx context.Context, door *listen.Conn) {
 	c := newConn(s, door)
 	set := s.Settings.Load()
 	c.setDeadline(time.Now().Add(set.C2S.NegotiationTime))
+	stay := context.AfterFunc(s.Going, func() { door.SetReadDeadline(time.Now()) })
 	if err := c.negotiate(ctx, set); err != nil {
 		c.hangUp(err)
 		return
 	}
+	if !stay() {
+		c.sess.Suspend(Shutdown())
+	}
 	door.Go(func() { c.stanzas(ctx) })
+}
+
+func (s *Server) enter(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.negotiating == nil {
+		s.negotiating = map[*conn]struct{}{}
+	}
+	s.negotiating[c] = struct{}{}
+}
+
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.negotiating, c)
+}
+
+// Stop tells streams that are still being negotiated that the server stops
+// (RFC 6120 §4.9.3.20). Those with a session hear it from their session.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.negotiating))
+	s.mu.Unlock()
+	for _, c := range open {
+		if c.shaking.Load() {
+			c.Cut() // nothing can be said inside a handshake
+		} else {
+			go c.End(nil, Shutdown())
+		}
+	}
 }
 
 // limits for the decoder.

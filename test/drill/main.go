@@ -58,7 +58,7 @@ func main() {
 	flag.IntVar(&o.kills, "kills", 100, "how often the server is killed")
 	flag.IntVar(&o.talkers, "talkers", 8, "clients under load")
 	flag.IntVar(&o.window, "window", 20, "messages of one client that wait for an acknowledgement")
-	flag.IntVar(&o.rate, "rate", 250, "messages that one client sends in a second, at most")
+	flag.IntVar(&o.rate, "rate", 100, "messages that one client sends in a second, at most")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random moments")
 	flag.StringVar(&o.database, "database", "sqlite", "sqlite or postgres, of the kill drill")
 	flag.StringVar(&o.server, "server", "", "chancery binary to use; built from this repository when empty")

@@ -168,13 +168,12 @@ func (s *Server) Alive() bool { return s.cmd != nil && syscall.Kill(s.pid, 0) ==
 
 // Accounts makes accounts through the admin socket.
 func (s *Server) Accounts(ctx context.Context, names []string) error {
+	var lines strings.Builder
 	for _, name := range names {
-		_, err := s.Admin(ctx, Password(name)+"\n", "user", "add", name+"@"+s.Ready().Domain, "--password-file", "-")
-		if err != nil {
-			return err
-		}
+		fmt.Fprintf(&lines, "%s@%s %s\n", name, s.Ready().Domain, Password(name))
 	}
-	return nil
+	_, err := s.Admin(ctx, lines.String(), "user", "import", "-")
+	return err
 }
 
 // Admin runs an administrator's command against the running server.

@@ -52,6 +52,7 @@ type Node struct {
 
 	ctx    context.Context
 	log    *slog.Logger
+	book   *logbook
 	dir    string // of this life of the server
 	lives  int
 	root   string
@@ -121,6 +122,7 @@ func (n *Node) Kill() error {
 	cancel()
 	err := n.Server.Shutdown(ctx)
 	n.Server = nil
+	n.book.tear() // it was not given the time for a clean end
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

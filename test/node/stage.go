@@ -103,7 +103,8 @@ func (s *Stage) build(t *testing.T) {
 func (s *Stage) node(root string) (*Node, *logbook) {
 	log := new(logbook)
 	return &Node{
-		ctx: context.Background(), root: root, dir: filepath.Join(root, "life-0"), salts: &s.salts, people: map[string]bool{},
+		book: log,
+		ctx:  context.Background(), root: root, dir: filepath.Join(root, "life-0"), salts: &s.salts, people: map[string]bool{},
 		log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, log
 }
@@ -134,6 +135,13 @@ func (l *logbook) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// tear out what was written so far.
+func (l *logbook) tear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
 }
 
 // complaints are errors: whatever a client does, the server's own house stays in order.

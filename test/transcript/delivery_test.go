@@ -23,8 +23,8 @@ var delivery = []struct {
 	address                                string // bare, match (juliet/balcony is there), other (juliet/garden is not)
 	normal, chat, groupchat, headline, err rune
 }{
-	{"no account", "bare", bounce, bounce, bounce, silence, silence},
-	{"no account", "other", bounce, bounce, bounce, silence, silence},
+	{"no account", "bare", bounce, bounce, bounce, bounce, silence},
+	{"no account", "other", bounce, bounce, bounce, bounce, silence},
 
 	{"no session", "bare", offline, offline, bounce, silence, silence},
 	{"no session", "other", bounce, offline, bounce, silence, silence},
@@ -63,6 +63,9 @@ var receivers = map[string][]string{"one available": {"juliet/balcony"}, "many a
 func deliveryScript(condition, address, typ string, outcome rune) string {
 	var b strings.Builder
 	to := map[string]string{"bare": "juliet@a.example", "match": "juliet@a.example/balcony", "other": "juliet@a.example/garden"}[address]
+	if condition == "no account" {
+		to = strings.Replace(to, "juliet", "nobody", 1)
+	}
 	attr := fmt.Sprintf("type='%s'", typ)
 	inner := "<body>hark</body>"
 	if typ == "error" {
