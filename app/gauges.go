@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"chancery/admin/ops"
 	"chancery/base/obs"
@@ -51,25 +52,62 @@ func (s *Server) refresh(ctx context.Context, what string) error {
 // buildGauges connects what the parts count with the documented metrics.
 func (s *Server) buildGauges() {
 	s.Metrics = obs.NewMetrics(obs.ReadBuild())
-	s.Metrics.Source(func(emit obs.Emit) {
-		emit("chancery_start_time_seconds", float64(s.started.Unix()))
-		door, c := s.gate.Stats(), &s.clients.Count
-		emit("chancery_connections", float64(door.Open))
-		connected, detached := 0, 0
-		for _, one := range s.Online.All() {
-			if one.Attached() {
-				connected++
-			} else {
-				detached++
-			}
+	s.Metrics.Source(s.emitNode)
+	s.Metrics.Source(s.emitClients)
+	s.Metrics.Source(s.emitStore)
+}
+
+func (s *Server) emitNode(emit obs.Emit) {
+	emit("chancery_start_time_seconds", float64(s.started.Unix()))
+	emit("chancery_ready", truth(s.Health.Ready(s.ctx).Ready))
+	door := s.gate.Stats()
+	emit("chancery_connections", float64(door.Open))
+	emit("chancery_connections_total", float64(door.Taken))
+	for reason, n := range door.Refused {
+		emit("chancery_connections_refused_total", float64(n), reason)
+	}
+	emit("chancery_panics_total", float64(door.Panics))
+}
+
+func (s *Server) emitClients(emit obs.Emit) {
+	c := &s.clients.Count
+	emit("chancery_streams_total", float64(c.Streams.Load()))
+	emit("chancery_tls_handshakes_total", float64(c.Handshakes.Load()), "ok")
+	emit("chancery_tls_handshakes_total", float64(c.HandshakesFailed.Load()), "failed")
+	emit("chancery_logins_total", float64(c.Logins.Load()), "ok")
+	emit("chancery_logins_total", float64(c.Failures.Load()), "refused")
+	emit("chancery_resumptions_total", float64(c.Resumed.Load()))
+	connected, detached := 0, 0
+	for _, one := range s.Online.All() {
+		if one.Attached() {
+			connected++
+		} else {
+			detached++
 		}
-		emit("chancery_sessions", float64(connected), "connected")
-		emit("chancery_sessions", float64(detached), "detached")
-		emit("chancery_resumptions_total", float64(c.Resumed.Load()), "ok")
-		for _, k := range []stanza.Kind{stanza.Message, stanza.Presence, stanza.IQ} {
-			emit("chancery_stanzas_total", float64(s.Router.Count.Received(k)), k.String())
-		}
-	})
+	}
+	emit("chancery_sessions", float64(connected), "connected")
+	emit("chancery_sessions", float64(detached), "detached")
+	for _, k := range []stanza.Kind{stanza.Message, stanza.Presence, stanza.IQ} {
+		emit("chancery_stanzas_total", float64(s.Router.Count.Received(k)), k.String())
+	}
+	emit("chancery_messages_delivered_total", float64(s.Router.Count.Delivered()))
+	s.Router.Count.Refused(func(condition string, n uint64) { emit("chancery_stanza_errors_total", float64(n), condition) })
+}
+
+func (s *Server) emitStore(emit obs.Emit) {
+	st := s.DB.Status()
+	emit("chancery_store_available", truth(st.Available))
+	emit("chancery_store_waiting", float64(st.Waiting))
+	emit("chancery_store_commits_total", float64(st.Commits))
+	emit("chancery_store_requests_total", float64(st.Requests))
+	emit("chancery_store_commit_seconds_total", time.Duration(st.CommitTime).Seconds())
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // background starts what works without being asked.

@@ -18,16 +18,14 @@ type Metric struct {
 	Kind   Kind     `json:"kind"`
 	Labels []string `json:"labels,omitempty"`
 	Help   string   `json:"help"`
-	Above  float64  `json:"-"` // of a histogram: the first bucket's bound; each of 16 further ones is twice as wide
 }
 
 // Kind is how a figure behaves.
 type Kind string
 
 const (
-	Counter   Kind = "counter"   // only grows while the process lives
-	Gauge     Kind = "gauge"     // goes up and down
-	Histogram Kind = "histogram" // how values are spread
+	Counter Kind = "counter" // only grows while the process lives
+	Gauge   Kind = "gauge"   // goes up and down
 )
 
 // Emit tells one figure, with the values of its labels in the order of the table.
@@ -36,10 +34,9 @@ type Emit func(name string, value float64, labels ...string)
 // Metrics collects the figures of one node in a registry of its own. The packages that do the work keep their own
 // counters and know nothing of this; app reads them in sources when somebody asks.
 type Metrics struct {
-	registry   *prometheus.Registry
-	histograms map[string]prometheus.Histogram
-	descs      map[string]*prometheus.Desc
-	kinds      map[string]prometheus.ValueType
+	registry *prometheus.Registry
+	descs    map[string]*prometheus.Desc
+	kinds    map[string]prometheus.ValueType
 
 	mu      sync.Mutex
 	sources []func(Emit)
@@ -48,10 +45,9 @@ type Metrics struct {
 // NewMetrics has the figures of the Go runtime, of the process, and of the build.
 func NewMetrics(b Build) *Metrics {
 	m := &Metrics{
-		registry:   prometheus.NewRegistry(),
-		histograms: map[string]prometheus.Histogram{},
-		descs:      map[string]*prometheus.Desc{},
-		kinds:      map[string]prometheus.ValueType{},
+		registry: prometheus.NewRegistry(),
+		descs:    map[string]*prometheus.Desc{},
+		kinds:    map[string]prometheus.ValueType{},
 	}
 	for _, e := range Table() {
 		m.describe(e)
@@ -64,19 +60,9 @@ func NewMetrics(b Build) *Metrics {
 }
 
 func (m *Metrics) describe(e Metric) {
-	switch e.Kind {
-	case Histogram:
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: e.Name, Help: e.Help, Buckets: prometheus.ExponentialBuckets(e.Above, 2, 17), NativeHistogramBucketFactor: 1.1,
-			NativeHistogramMaxBucketNumber: 100,
-		})
-		m.registry.MustRegister(h)
-		m.histograms[e.Name] = h
-		return
-	case Counter:
+	m.kinds[e.Name] = prometheus.GaugeValue
+	if e.Kind == Counter {
 		m.kinds[e.Name] = prometheus.CounterValue
-	default:
-		m.kinds[e.Name] = prometheus.GaugeValue
 	}
 	m.descs[e.Name] = prometheus.NewDesc(e.Name, e.Help, e.Labels, nil)
 }
@@ -87,15 +73,6 @@ func (m *Metrics) Source(f func(Emit)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sources = append(m.sources, f)
-}
-
-// Observe returns the function that adds a value to a histogram.
-func (m *Metrics) Observe(name string) func(value float64) {
-	h, ok := m.histograms[name]
-	if !ok {
-		panic("obs: there is no histogram " + name + " in the table")
-	}
-	return h.Observe
 }
 
 // Handler serves the figures in the formats of Prometheus.
