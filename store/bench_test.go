@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -92,5 +93,49 @@ func BenchmarkMessages(b *testing.B) {
 				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
 			})
 		}
+	}
+}
+
+func BenchmarkReads(b *testing.B) {
+	for _, driver := range []string{store.SQLite, store.Postgres} {
+		b.Run(driver, func(b *testing.B) {
+			cfg := storetest.SQLiteConfig(b)
+			if driver == store.Postgres {
+				cfg = storetest.PostgresConfig(b)
+			}
+			db := storetest.Open(b, cfg)
+			var rows []store.Row
+			for i := range 1000 {
+				rows = append(rows, put("s", i, strings.Repeat("x", 300)))
+			}
+			db.Append(rows, nil)
+			barrier(b, db)
+			b.Run("row", func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					var stanza []byte
+					if err := db.Read().QueryRow(b.Context(), "SELECT stanza FROM sm_queue WHERE session = ? AND seq = ?", "s", i%1000).Scan(&stanza); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("page of 50", func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					rows, err := db.Read().Query(b.Context(), "SELECT seq, at, stanza FROM sm_queue WHERE session = ? AND seq > ? ORDER BY seq LIMIT 50", "s", i%900)
+					if err != nil {
+						b.Fatal(err)
+					}
+					var seq, at int64
+					var stanza sql.RawBytes
+					for rows.Next() {
+						if err := rows.Scan(&seq, &at, &stanza); err != nil {
+							b.Fatal(err)
+						}
+					}
+					rows.Close()
+				}
+			})
+		})
 	}
 }

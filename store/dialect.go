@@ -31,6 +31,8 @@ type dialect struct {
 	config *pgx.ConnConfig
 }
 
+var sqliteDialect = &dialect{name: SQLite, begin: "BEGIN IMMEDIATE", goose: goose.DialectSQLite3}
+
 func dialectOf(cfg Config) (*dialect, error) {
 	switch cfg.Driver {
 	case SQLite:
@@ -45,7 +47,9 @@ func dialectOf(cfg Config) (*dialect, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &dialect{name: SQLite, path: path, vfs: vfs, begin: "BEGIN IMMEDIATE", goose: goose.DialectSQLite3}, nil
+		d := *sqliteDialect
+		d.path, d.vfs = path, vfs
+		return &d, nil
 	case Postgres:
 		config, err := pgx.ParseConfig(cfg.DSN)
 		if err != nil {

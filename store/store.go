@@ -69,6 +69,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 		if db.lock, err = lockFile(d.path + ".lock"); err != nil {
 			return nil, err
 		}
+		// What SQLite makes itself everybody could read; the log beside it takes the mode of the database.
+		if err := createPrivate(d.path); err != nil {
+			return nil, errors.Join(err, db.closePools())
+		}
 	}
 	if err := db.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, db.closePools())
@@ -100,7 +104,7 @@ func (db *DB) Driver() string { return db.dialect.name }
 
 // Read runs queries, each in its own snapshot. It sees everything whose Write has returned or whose done has been called. It
 // does not change rows.
-func (db *DB) Read() Tx { return reader{db.reads} }
+func (db *DB) Read() Tx { return reader{db.reads, db.dialect.name == SQLite} }
 
 // Write runs fn in a transaction, after everything that was submitted before it, and returns when that is durable. fn
 // runs in the writer: it must be short, must not wait for anything but tx, and must not call Write or Append. When fn

@@ -18,7 +18,11 @@ type Tx interface {
 }
 
 // reader runs each query by itself on any connection of the pool.
-type reader struct{ pool *sql.DB }
+type reader struct {
+	pool *sql.DB
+	// A context that can end costs SQLite two goroutines for each query, which is more than a look for one row takes.
+	short bool
+}
 
 func (r reader) Exec(context.Context, string, ...any) (int64, error) {
 	return 0, errors.New("store: DB.Read does not change rows; use DB.Write")
@@ -29,6 +33,9 @@ func (r reader) Query(ctx context.Context, query string, args ...any) (*sql.Rows
 }
 
 func (r reader) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if r.short && ctx.Err() == nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	return r.pool.QueryRowContext(ctx, query, args...)
 }
 
