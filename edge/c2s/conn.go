@@ -201,7 +201,15 @@ func (c *conn) hangUp(why error) {
 // errOrderly is the client's closing tag.
 var errOrderly = errors.New("stream closed")
 
-// header appends our stream header (RFC 6120 §4.7).
+// note changes what a goodbye from elsewhere reads: net, tls, and what our
+// header says.
+func (c *conn) note(f func()) {
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	f()
+}
+
+// header appends our stream header (RFC 6120 §4.7). The caller has the turn.
 func (c *conn) header(dst []byte) []byte {
 	c.open = true
 	return stream.Header{From: c.domain, To: c.claims, ID: c.id, Lang: "en", Content: stanza.NSClient}.Append(dst)

@@ -41,8 +41,7 @@ func (c *conn) negotiate(ctx context.Context, set *settings.Settings) error {
 // openStream reads the client's header and answers with ours (RFC 6120 §4.7).
 // The features follow in the same write.
 func (c *conn) openStream() error {
-	c.open = false
-	c.id = rand.Text()
+	c.note(func() { c.open, c.id, c.claims = false, rand.Text(), jid.JID{} })
 	ev, err := c.next()
 	if err != nil {
 		return err
@@ -54,15 +53,13 @@ func (c *conn) openStream() error {
 	if err := c.addressed(e); err != nil {
 		return err
 	}
-	c.claims, c.lang = jid.JID{}, ""
 	if from, ok := e.Attr("from"); ok { // RFC 6120 §4.7.2
 		if j, err := jid.ParseBytes(from); err == nil {
-			c.claims = j.Bare()
+			c.note(func() { c.claims = j.Bare() })
 		}
 	}
-	if lang, ok := e.Lang(); ok {
-		c.lang = string(lang)
-	}
+	lang, _ := e.Lang()
+	c.lang = string(lang)
 	version, _ := e.Attr("version")
 	major, _, _ := strings.Cut(string(version), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 1 {
@@ -85,13 +82,15 @@ func (c *conn) addressed(e *elem.Element) error {
 	if !c.domain.IsZero() && j != c.domain {
 		return stream.Fail(stream.HostUnknown, "the domain has changed since the last stream header")
 	}
-	c.domain = j
+	c.note(func() { c.domain = j })
 	return nil
 }
 
 // offer writes our header and the features.
 func (c *conn) offer(features ...*elem.Node) error {
-	_, err := c.Write(stream.AppendFeatures(c.header(nil), features...))
+	var header []byte
+	c.note(func() { header = c.header(nil) })
+	_, err := c.Write(stream.AppendFeatures(header, features...))
 	return err
 }
 
@@ -116,7 +115,7 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 		return errClosed
 	}
 	c.srv.Count.Handshakes.Add(1)
-	c.net, c.tls, c.facts = t, t, facts
+	c.note(func() { c.net, c.tls, c.facts = t, t, facts })
 	return nil
 }
 
