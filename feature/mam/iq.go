@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"chancery/core/account"
@@ -12,15 +11,14 @@ import (
 	"chancery/store"
 	"chancery/xmpp/delay"
 	"chancery/xmpp/elem"
+	"chancery/xmpp/form"
 	"chancery/xmpp/jid"
+	"chancery/xmpp/rsm"
 	"chancery/xmpp/stanza"
 )
 
-const (
-	nsForms    = "jabber:x:data"
-	nsValidate = "http://jabber.org/protocol/xdata-validate"
-	nsRSM      = "http://jabber.org/protocol/rsm"
-)
+// nsValidate is that of XEP-0122.
+const nsValidate = "http://jabber.org/protocol/xdata-validate"
 
 var errTooWide = stanza.Refuse(stanza.PolicyViolation, "none of the 10,000 messages looked at is with that resource; add start or end")
 
@@ -90,22 +88,19 @@ func backward(items []item) func(func(item) bool) {
 // known, which is when the page is all there is; otherwise it would have to be
 // counted.
 func (m *MAM) fin(ask *query, items []item, more bool) *elem.Node {
-	set := elem.New(nsRSM, "set")
+	p := rsm.Page{Index: -1, Count: -1}
 	if len(items) > 0 {
-		first := elem.New(nsRSM, "first").SetText(m.keys.token(ask.search.owner, items[0].id))
-		if !more && ask.whole {
-			first.With("index", "0")
-		}
-		set.Add(first, elem.New(nsRSM, "last").SetText(m.keys.token(ask.search.owner, items[len(items)-1].id)))
+		p.First = m.keys.token(ask.search.owner, items[0].id)
+		p.Last = m.keys.token(ask.search.owner, items[len(items)-1].id)
 	}
 	if !more && ask.whole {
-		set.Add(elem.New(nsRSM, "count").SetText(strconv.Itoa(len(items))))
+		p.Index, p.Count = 0, len(items)
 	}
-	return finish(set, !more)
+	return finish(p, !more)
 }
 
-func finish(set *elem.Node, complete bool) *elem.Node {
-	fin := elem.New(NS, "fin").Add(set)
+func finish(p rsm.Page, complete bool) *elem.Node {
+	fin := elem.New(NS, "fin").Add(p.Node())
 	if complete {
 		fin.With("complete", "true")
 	}
@@ -118,9 +113,9 @@ const countAtMost = 1000
 // countOnly answers <max>0</max>. Large numbers are not told: counting them costs
 // as much as reading them.
 func (m *MAM) countOnly(ctx context.Context, ask *query) (*elem.Node, error) {
-	set := elem.New(nsRSM, "set")
+	p := rsm.Page{Count: -1}
 	if ask.match.full {
-		return finish(set, false), nil
+		return finish(p, false), nil
 	}
 	s := ask.search
 	s.limit = countAtMost
@@ -129,9 +124,9 @@ func (m *MAM) countOnly(ctx context.Context, ask *query) (*elem.Node, error) {
 		return nil, err
 	}
 	if !more {
-		set.Add(elem.New(nsRSM, "count").SetText(strconv.Itoa(len(ids))))
+		p.Count = len(ids)
 	}
-	return finish(set, len(ids) == 0), nil
+	return finish(p, len(ids) == 0), nil
 }
 
 // metadata tells where the archive begins and ends.
@@ -150,21 +145,19 @@ func (m *MAM) metadata(ctx context.Context, q *route.Query) (*elem.Node, error) 
 	return n, nil
 }
 
-// form lists the fields of a query.
+// form lists the fields of a query. Any id may be asked for (XEP-0122 open).
 func (m *MAM) form(context.Context, *route.Query) (*elem.Node, error) {
-	field := func(typ, name string) *elem.Node {
-		return elem.New(nsForms, "field").With("type", typ).With("var", name)
-	}
-	x := elem.New(nsForms, "x").With("type", "form").Add(
-		field("hidden", "FORM_TYPE").Add(elem.New(nsForms, "value").SetText(NS)),
-		field("jid-single", "with"),
-		field("text-single", "start"),
-		field("text-single", "end"),
-		field("text-single", "before-id"),
-		field("text-single", "after-id"),
-		field("list-multi", "ids").Add(elem.New(nsValidate, "validate").With("datatype", "xs:string").Add(elem.New(nsValidate, "open"))),
-		field("boolean", "include-groupchat"),
-	)
+	x := form.New(form.Ask, NS).
+		With("with", form.JIDSingle).
+		With("start", form.TextSingle).
+		With("end", form.TextSingle).
+		With("before-id", form.TextSingle).
+		With("after-id", form.TextSingle).
+		With("include-groupchat", form.Boolean).
+		With("ids", form.ListMulti).
+		Node()
+	ids := x.Children[len(x.Children)-1]
+	ids.Add(elem.New(nsValidate, "validate").With("datatype", "xs:string").Add(elem.New(nsValidate, "open")))
 	return elem.New(NS, "query").Add(x), nil
 }
 
@@ -196,12 +189,11 @@ func (m *MAM) read(n *elem.Node, owner account.Account) (*query, error) {
 	set := m.settings.Load()
 	q := &query{id: n.Attr("queryid"), search: everything(owner.ID), bytes: int(set.C2S.OutboxBytes) / 4, whole: true}
 	q.search.after = m.oldest()
-	q.search.limit = set.Archive.PageMax
 	q.flip = n.Child(NS, "flip-page") != nil
-	if err := m.readForm(q, n.Child(nsForms, "x"), owner); err != nil {
+	if err := m.readForm(q, n, owner); err != nil {
 		return nil, err
 	}
-	if err := m.readSet(q, n.Child(nsRSM, "set")); err != nil {
+	if err := m.readSet(q, n, set.Archive.PageMax); err != nil {
 		return nil, err
 	}
 	slices.Sort(q.refs)
@@ -215,41 +207,42 @@ func (m *MAM) read(n *elem.Node, owner account.Account) (*query, error) {
 }
 
 // readForm reads the filters.
-func (m *MAM) readForm(q *query, x *elem.Node, owner account.Account) error {
-	if x == nil {
+func (m *MAM) readForm(q *query, n *elem.Node, owner account.Account) error {
+	if n.Child(form.NS, "x") == nil {
 		return nil
 	}
-	fields, err := readFields(x)
-	if err != nil {
+	f, err := form.Submitted(n, NS)
+	if err != nil || f == nil {
 		return err
 	}
-	if t := fields["FORM_TYPE"]; len(t) != 1 || t[0] != NS {
-		return stanza.Refuse(stanza.BadRequest, "FORM_TYPE must be "+NS)
-	}
-	for name, values := range fields {
-		if name == "ids" {
-			q.ids = []int64{}
-			for _, v := range values {
-				id, err := m.ref(q, v)
-				if err != nil {
-					return err
-				}
-				q.ids = append(q.ids, id)
+	for _, field := range f.Fields {
+		switch values := field.Values; {
+		case field.Var == "ids":
+			if err := m.readIDs(q, values); err != nil {
+				return err
 			}
-			slices.Sort(q.ids)
-			q.ids = slices.Compact(q.ids)
-			continue
+		case len(values) > 1:
+			return stanza.Refuse(stanza.BadRequest, field.Var+" has one value")
+		case len(values) == 1 && values[0] != "": // a form that was filled in leaves fields empty
+			if err := m.readField(q, field.Var, values[0], owner); err != nil {
+				return err
+			}
 		}
-		if len(values) == 0 || values[0] == "" { // a form that was filled in leaves fields empty
-			continue
-		}
-		if len(values) > 1 {
-			return stanza.Refuse(stanza.BadRequest, name+" has one value")
-		}
-		if err := m.readField(q, name, values[0], owner); err != nil {
+	}
+	return nil
+}
+
+func (m *MAM) readIDs(q *query, tokens []string) error {
+	q.ids = make([]int64, 0, len(tokens))
+	for _, t := range tokens {
+		id, err := m.ref(q, t)
+		if err != nil {
 			return err
 		}
+		q.ids = append(q.ids, id)
 	}
+	slices.Sort(q.ids)
+	q.ids = slices.Compact(q.ids)
 	return nil
 }
 
@@ -308,52 +301,27 @@ func (m *MAM) ref(q *query, token string) (int64, error) {
 	return id, nil
 }
 
-// readFields reads a submitted form (XEP-0004).
-func readFields(x *elem.Node) (map[string][]string, error) {
-	if t := x.Attr("type"); t != "submit" {
-		return nil, stanza.Refuse(stanza.BadRequest, "the form must be of type submit")
-	}
-	fields := map[string][]string{}
-	for _, f := range x.ChildrenNamed(nsForms, "field") {
-		name := f.Attr("var")
-		if _, twice := fields[name]; twice || name == "" {
-			return nil, stanza.Refuse(stanza.BadRequest, "a field has no name, or is there twice")
-		}
-		values := []string{}
-		for _, v := range f.ChildrenNamed(nsForms, "value") {
-			values = append(values, v.Text)
-		}
-		fields[name] = values
-	}
-	return fields, nil
-}
-
 // readSet reads what page is wanted (XEP-0059).
-func (m *MAM) readSet(q *query, set *elem.Node) error {
-	if set.Child(nsRSM, "index") != nil {
+func (m *MAM) readSet(q *query, n *elem.Node, most int) error {
+	r, _, err := rsm.Parse(n)
+	if err != nil {
+		return err
+	}
+	if r.Index >= 0 {
 		return stanza.Refuse(stanza.FeatureNotImplemented, "pages are found by id, not by index")
 	}
-	if n := set.Child(nsRSM, "max"); n != nil {
-		limit, err := strconv.ParseUint(n.Text, 10, 31)
-		if err != nil {
-			return stanza.Refuse(stanza.BadRequest, "max is no number")
-		}
-		q.count = limit == 0
-		q.search.limit = min(q.search.limit, int(limit))
-	}
-	if n := set.Child(nsRSM, "after"); n != nil && n.Text != "" {
-		id, err := m.ref(q, n.Text)
+	q.search.limit = r.Limit(most, most)
+	q.count = r.Max == 0
+	q.search.backwards = r.Backwards
+	if r.After != "" {
+		id, err := m.ref(q, r.After)
 		if err != nil {
 			return err
 		}
 		q.search.after, q.whole = max(q.search.after, id), false
 	}
-	if n := set.Child(nsRSM, "before"); n != nil {
-		q.search.backwards = true
-		if n.Text == "" {
-			return nil
-		}
-		id, err := m.ref(q, n.Text)
+	if r.Before != "" {
+		id, err := m.ref(q, r.Before)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"chancery/store/storetest"
 	"chancery/xmpp/delay"
 	"chancery/xmpp/elem"
+	"chancery/xmpp/form"
 	"chancery/xmpp/jid"
 	"chancery/xmpp/stanza"
 )
@@ -121,24 +122,24 @@ func TestPages(t *testing.T) {
 			complete            bool
 		}{
 			{"all", "", "0 1 2 3 4 5 6 7 8 9", true},
-			{"first page", rsm("<max>3</max>"), "0 1 2", false},
-			{"next page", rsm("<max>3</max><after>" + id(2) + "</after>"), "3 4 5", false},
-			{"exactly the rest", rsm("<max>4</max><after>" + id(5) + "</after>"), "6 7 8 9", true},
-			{"nothing after the last", rsm("<max>3</max><after>" + id(9) + "</after>"), "", true},
-			{"last page", rsm("<max>3</max><before/>"), "7 8 9", false},
-			{"page before", rsm("<max>3</max><before>" + id(7) + "</before>"), "4 5 6", false},
-			{"first page from behind", rsm("<max>4</max><before>" + id(4) + "</before>"), "0 1 2 3", true},
-			{"flipped", rsm("<max>3</max><before/>") + "<flip-page/>", "9 8 7", false},
-			{"flipped forwards", rsm("<max>3</max>") + "<flip-page/>", "2 1 0", false},
-			{"after-id", form("after-id", id(6)), "7 8 9", true},
-			{"before-id", form("before-id", id(3)), "0 1 2", true},
-			{"between", form("after-id", id(2), "before-id", id(7)), "3 4 5 6", true},
-			{"between, paged", form("after-id", id(2), "before-id", id(7)) + rsm("<max>2</max><after>"+id(3)+"</after>"), "4 5", false},
-			{"between, from behind", form("after-id", id(2), "before-id", id(7)) + rsm("<max>2</max><before/>"), "5 6", false},
-			{"between, nothing", form("after-id", id(7), "before-id", id(2)), "", true},
-			{"one", form("ids", id(4)), "4", true},
-			{"empty fields", form("with", "", "start", ""), "0 1 2 3 4 5 6 7 8 9", true},
-			{"without groupchat", form("include-groupchat", "false"), "0 1 2 3 4 5 6 7 8 9", true},
+			{"first page", set("<max>3</max>"), "0 1 2", false},
+			{"next page", set("<max>3</max><after>" + id(2) + "</after>"), "3 4 5", false},
+			{"exactly the rest", set("<max>4</max><after>" + id(5) + "</after>"), "6 7 8 9", true},
+			{"nothing after the last", set("<max>3</max><after>" + id(9) + "</after>"), "", true},
+			{"last page", set("<max>3</max><before/>"), "7 8 9", false},
+			{"page before", set("<max>3</max><before>" + id(7) + "</before>"), "4 5 6", false},
+			{"first page from behind", set("<max>4</max><before>" + id(4) + "</before>"), "0 1 2 3", true},
+			{"flipped", set("<max>3</max><before/>") + "<flip-page/>", "9 8 7", false},
+			{"flipped forwards", set("<max>3</max>") + "<flip-page/>", "2 1 0", false},
+			{"after-id", fields("after-id", id(6)), "7 8 9", true},
+			{"before-id", fields("before-id", id(3)), "0 1 2", true},
+			{"between", fields("after-id", id(2), "before-id", id(7)), "3 4 5 6", true},
+			{"between, paged", fields("after-id", id(2), "before-id", id(7)) + set("<max>2</max><after>"+id(3)+"</after>"), "4 5", false},
+			{"between, from behind", fields("after-id", id(2), "before-id", id(7)) + set("<max>2</max><before/>"), "5 6", false},
+			{"between, nothing", fields("after-id", id(7), "before-id", id(2)), "", true},
+			{"one", fields("ids", id(4)), "4", true},
+			{"empty fields", fields("with", "", "start", ""), "0 1 2 3 4 5 6 7 8 9", true},
+			{"without groupchat", fields("include-groupchat", "false"), "0 1 2 3 4 5 6 7 8 9", true},
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -162,16 +163,16 @@ func TestPages(t *testing.T) {
 		ids := "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field><field var='ids'><value>" +
 			id(8) + "</value><value>" + id(1) + "</value><value>" + id(1) + "</value></field></x>"
 		w.want(w.query("romeo", ids), "1 8", true)
-		w.want(w.query("romeo", ids+rsm("<max>1</max>")), "1", false)
+		w.want(w.query("romeo", ids+set("<max>1</max>")), "1", false)
 
 		count := func(inner string) string { return w.query("romeo", inner).set("count") }
 		if c := count(""); c != "10" {
 			t.Errorf("count of a whole result is %q", c)
 		}
-		if c := count(rsm("<max>3</max>")); c != "" {
+		if c := count(set("<max>3</max>")); c != "" {
 			t.Errorf("a page has a count of %q", c)
 		}
-		if c := count(rsm("<max>0</max>")); c != "10" {
+		if c := count(set("<max>0</max>")); c != "10" {
 			t.Errorf("count alone is %q", c)
 		}
 	})
@@ -213,15 +214,15 @@ func TestFilters(t *testing.T) {
 			{[]string{"start", "9999-12-31T23:59:59Z"}, ""},
 			{[]string{"end", "0001-01-01T00:00:00Z"}, ""},
 		} {
-			w.want(w.query("romeo", form(c.form...)), c.bodies, true)
+			w.want(w.query("romeo", fields(c.form...)), c.bodies, true)
 			flipped := strings.Fields(c.bodies)
 			for i := range len(flipped) / 2 {
 				flipped[i], flipped[len(flipped)-1-i] = flipped[len(flipped)-1-i], flipped[i]
 			}
-			w.want(w.query("romeo", form(c.form...)+rsm("<before/>")+"<flip-page/>"), strings.Join(flipped, " "), true)
+			w.want(w.query("romeo", fields(c.form...)+set("<before/>")+"<flip-page/>"), strings.Join(flipped, " "), true)
 		}
-		w.want(w.query("romeo", form("with", "juliet@a.example")+rsm("<max>1</max>")), "1", false)
-		w.want(w.query("romeo", form("with", "nurse@b.example/lane")+rsm("<max>1</max><before/>")), "5", true)
+		w.want(w.query("romeo", fields("with", "juliet@a.example")+set("<max>1</max>")), "1", false)
+		w.want(w.query("romeo", fields("with", "nurse@b.example/lane")+set("<max>1</max><before/>")), "5", true)
 	})
 }
 
@@ -238,25 +239,25 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		changed := []byte(own)
 		changed[3] ^= 1
 		for _, c := range []struct{ inner, condition string }{
-			{rsm("<max>10</max><after>" + others + "</after>"), "item-not-found"},
-			{rsm("<max>10</max><after>" + julias + "</after>"), "item-not-found"},
-			{rsm("<max>10</max><before>" + string(changed) + "</before>"), "item-not-found"},
-			{rsm("<max>10</max><after>1</after>"), "item-not-found"},
-			{rsm("<max>10</max><after>" + w.mam.keys.token(1000, 77) + "</after>"), "item-not-found"}, // never was
-			{form("after-id", others), "item-not-found"},
-			{form("before-id", "x"), "item-not-found"},
-			{form("ids", others), "item-not-found"},
-			{form("ids", own+"="), "item-not-found"},
-			{rsm("<max>ten</max>"), "bad-request"},
-			{rsm("<max>-1</max>"), "bad-request"},
-			{rsm("<max>99999999999999</max>"), "bad-request"},
-			{rsm("<max>10</max><index>3</index>"), "feature-not-implemented"},
-			{form("with", "@"), "bad-request"},
-			{form("start", "yesterday"), "bad-request"},
-			{form("end", "2010-06-07"), "bad-request"},
-			{form("include-groupchat", "perhaps"), "bad-request"},
-			{form("{http://example.com/}free-text-search", "love"), "feature-not-implemented"},
-			{form("with", "a@b", "with", "c@d"), "bad-request"},
+			{set("<max>10</max><after>" + others + "</after>"), "item-not-found"},
+			{set("<max>10</max><after>" + julias + "</after>"), "item-not-found"},
+			{set("<max>10</max><before>" + string(changed) + "</before>"), "item-not-found"},
+			{set("<max>10</max><after>1</after>"), "item-not-found"},
+			{set("<max>10</max><after>" + w.mam.keys.token(1000, 77) + "</after>"), "item-not-found"}, // never was
+			{fields("after-id", others), "item-not-found"},
+			{fields("before-id", "x"), "item-not-found"},
+			{fields("ids", others), "item-not-found"},
+			{fields("ids", own+"="), "item-not-found"},
+			{set("<max>ten</max>"), "bad-request"},
+			{set("<max>-1</max>"), "bad-request"},
+			{set("<max>99999999999999</max>"), "bad-request"},
+			{set("<max>10</max><index>3</index>"), "feature-not-implemented"},
+			{fields("with", "@"), "bad-request"},
+			{fields("start", "yesterday"), "bad-request"},
+			{fields("end", "2010-06-07"), "bad-request"},
+			{fields("include-groupchat", "perhaps"), "bad-request"},
+			{fields("{http://example.com/}free-text-search", "love"), "feature-not-implemented"},
+			{fields("with", "a@b", "with", "c@d"), "bad-request"},
 			{"<x xmlns='jabber:x:data' type='form'/>", "bad-request"},
 			{"<x xmlns='jabber:x:data' type='submit'/>", "bad-request"},
 			{"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:1</value></field></x>", "bad-request"},
@@ -303,10 +304,10 @@ func TestTheFormNamesTheFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, f := range p.fin.Child(nsForms, "x").ChildrenNamed(nsForms, "field") {
+	for _, f := range p.fin.Child(form.NS, "x").ChildrenNamed(form.NS, "field") {
 		names = append(names, f.Attr("var"))
 	}
-	if got := strings.Join(names, " "); got != "FORM_TYPE with start end before-id after-id ids include-groupchat" {
+	if got := strings.Join(names, " "); got != "FORM_TYPE with start end before-id after-id include-groupchat ids" {
 		t.Error(got)
 	}
 }
@@ -350,12 +351,12 @@ func TestWhatIsArchived(t *testing.T) {
 		{"normal", "<x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x>", no},
 		{"chat", "<body xmlns='urn:example'>x</body>", no},
 	} {
-		n := len(w.query("juliet", rsm("<before/>")).results)
+		n := len(w.query("juliet", set("<before/>")).results)
 		w.sendType("romeo/orchard", "juliet@a.example/nowhere", c.typ, c.inner)
 		if c.typ != "chat" { // to a resource that is not there it would be refused
 			w.sendType("romeo/orchard", "juliet@a.example", c.typ, c.inner)
 		}
-		got := len(w.query("juliet", rsm("<before/>")).results) > n
+		got := len(w.query("juliet", set("<before/>")).results) > n
 		if got != c.kept {
 			t.Errorf("%d: %s %s: archived is %v", i, c.typ, c.inner, got)
 		}
@@ -463,8 +464,8 @@ func TestPreferences(t *testing.T) {
 		w.want(w.query("romeo", ""), "2j 2r 3n 4n 4r", true)
 		w.want(w.query("mercutio", ""), "1m 2m 3m 4m", true) // his own wishes count
 		// What one of the two keeps is in his conversation, and in his only.
-		w.want(w.query("juliet", form("with", "romeo@a.example")), "1j 2j 3j 4j", true)
-		w.want(w.query("romeo", form("with", "juliet@a.example")), "2j", true)
+		w.want(w.query("juliet", fields("with", "romeo@a.example")), "1j 2j 3j 4j", true)
+		w.want(w.query("romeo", fields("with", "juliet@a.example")), "2j", true)
 
 		for _, bad := range []string{
 			"<prefs xmlns='urn:xmpp:mam:2'/>",
@@ -513,13 +514,13 @@ func TestAPageIsBoundedInBytes(t *testing.T) {
 		if got := first(p); got != "01" || p.complete() {
 			t.Errorf("got %q, complete %v", got, p.complete())
 		}
-		p = w.query("romeo", rsm("<before/>"))
+		p = w.query("romeo", set("<before/>"))
 		if got := first(p); got != "67" || p.complete() {
 			t.Errorf("from behind got %q, complete %v", got, p.complete())
 		}
 		// One that is larger than the bound comes by itself.
 		w.settings.C2S.OutboxBytes = 64 << 10
-		p = w.query("romeo", rsm("<after>"+p.id(0)+"</after>"))
+		p = w.query("romeo", set("<after>"+p.id(0)+"</after>"))
 		if got := first(p); got != "7" || !p.complete() {
 			t.Errorf("large: got %q, complete %v", got, p.complete())
 		}
@@ -532,9 +533,9 @@ func TestARareResourceIsFoundOrSaidToBeTooRare(t *testing.T) {
 	for range 100 {
 		w.arrives("nurse@b.example/house", "romeo@a.example", body("x"))
 	}
-	w.want(w.query("romeo", form("with", "nurse@b.example/lane")+rsm("<max>5</max><before/>")), "rare", true)
-	w.want(w.query("romeo", form("with", "nurse@b.example/lane")+rsm("<max>1</max>")), "rare", true)
-	p := w.query("romeo", form("with", "nurse@b.example/house")+rsm("<max>60</max>"))
+	w.want(w.query("romeo", fields("with", "nurse@b.example/lane")+set("<max>5</max><before/>")), "rare", true)
+	w.want(w.query("romeo", fields("with", "nurse@b.example/lane")+set("<max>1</max>")), "rare", true)
+	p := w.query("romeo", fields("with", "nurse@b.example/house")+set("<max>60</max>"))
 	if len(p.results) != 60 || p.complete() {
 		t.Error(len(p.results), p.complete())
 	}

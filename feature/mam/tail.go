@@ -10,7 +10,8 @@ import (
 // owner. It is in memory only; after a start it is read from archive_tail. A nil
 // tail is always empty: PostgreSQL indexes at once.
 type tail struct {
-	wake chan struct{} // to Run: enough have gathered
+	enough int           // messages that are worth a pass
+	wake   chan struct{} // to Run: that many have gathered
 
 	mu     sync.Mutex
 	fresh  map[int64][]entry
@@ -26,7 +27,7 @@ type entry struct{ id, conversation int64 }
 const enough = 16384
 
 func newTail() *tail {
-	return &tail{wake: make(chan struct{}, 1), fresh: map[int64][]entry{}}
+	return &tail{enough: enough, wake: make(chan struct{}, 1), fresh: map[int64][]entry{}}
 }
 
 // add enters a message that was committed, for each of its owners.
@@ -39,7 +40,7 @@ func (t *tail) add(e entry, owners ...int64) {
 		t.fresh[o] = insert(t.fresh[o], e)
 	}
 	t.count++
-	full := t.count >= enough
+	full := t.count >= t.enough
 	t.mu.Unlock()
 	if full {
 		select {
@@ -113,7 +114,7 @@ func byID(e entry, id int64) int { return cmp.Compare(e.id, id) }
 func (t *tail) full() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.count >= enough || t.moving != nil
+	return t.count >= t.enough || t.moving != nil
 }
 
 // take gives all that is to be indexed. What was taken before and is not settled

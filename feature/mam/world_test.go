@@ -17,6 +17,7 @@ import (
 	"chancery/store/storetest"
 	"chancery/xmpp/elem"
 	"chancery/xmpp/jid"
+	"chancery/xmpp/rsm"
 	"chancery/xmpp/stanza"
 	"chancery/xmpp/stream"
 )
@@ -201,17 +202,17 @@ func (w *world) query(name, inner string) page {
 	return p
 }
 
-// form is a submitted form with fields given as name, value, name, value.
-func form(fields ...string) string {
+// fields is a submitted form, given as name, value, name, value.
+func fields(pairs ...string) string {
 	var b strings.Builder
 	b.WriteString("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>")
-	for i := 0; i < len(fields); i += 2 {
-		fmt.Fprintf(&b, "<field var='%s'><value>%s</value></field>", fields[i], fields[i+1])
+	for i := 0; i < len(pairs); i += 2 {
+		fmt.Fprintf(&b, "<field var='%s'><value>%s</value></field>", pairs[i], pairs[i+1])
 	}
 	return b.String() + "</x>"
 }
 
-func rsm(inner string) string {
+func set(inner string) string {
 	return "<set xmlns='http://jabber.org/protocol/rsm'>" + inner + "</set>"
 }
 
@@ -234,7 +235,7 @@ func (p page) id(i int) string { return p.results[i].Attr("id") }
 func (p page) complete() bool { return p.fin.Attr("complete") == "true" }
 
 func (p page) set(child string) string {
-	if n := p.fin.Child(nsRSM, "set").Child(nsRSM, child); n != nil {
+	if n := p.fin.Child(rsm.NS, "set").Child(rsm.NS, child); n != nil {
 		return n.Text
 	}
 	return ""
