@@ -19,10 +19,14 @@ var (
 		`Art thou not Romeo, and a Montague?</body><cs:active xmlns:cs='http://jabber.org/protocol/chatstates'/></message>`
 )
 
-// What the tokenizer costs, canonical copy of the payload included (one core of
-// an AMD EPYC, Go 1.26):
+// What the tokenizer costs, canonical copy of the payload included: CPU time on
+// one core of an AMD EPYC (Go 1.26) that was busy with other work, where
+// encoding/xml took 4.1 µs and 41 allocations for the tokens of the first.
 //
-//	BENCHNUMBERS
+//	chat-200B      530 ns   208 B   2 allocs   (the payload, its parts)
+//	chat-1KiB     1420 ns  1184 B   2 allocs
+//	prefixed-200B  560 ns   208 B   2 allocs
+//	in batches     500 ns a stanza of 200 B
 func BenchmarkDecoder(b *testing.B) {
 	for _, c := range []struct{ name, stanza string }{
 		{"chat-200B", benchChat}, {"chat-1KiB", benchLong}, {"prefixed-200B", benchPrefixed},
@@ -76,6 +80,7 @@ func BenchmarkEncodingXML(b *testing.B) {
 	}
 }
 
+// BenchmarkParseNode: 680 ns, 784 B, 13 allocs; the nodes and their values.
 func BenchmarkParseNode(b *testing.B) {
 	iq := []byte(`<query xmlns='jabber:iq:roster' ver='17'><item jid='romeo@montague.example' name='Romeo' subscription='both'><group>Friends</group></item></query>`)
 	b.ReportAllocs()
@@ -86,6 +91,7 @@ func BenchmarkParseNode(b *testing.B) {
 	}
 }
 
+// BenchmarkParseElement: 700 ns, 464 B, 4 allocs.
 func BenchmarkParseElement(b *testing.B) {
 	row := []byte(benchChat)
 	b.ReportAllocs()
@@ -96,6 +102,7 @@ func BenchmarkParseElement(b *testing.B) {
 	}
 }
 
+// BenchmarkAppendNode: 116 ns, no allocation.
 func BenchmarkAppendNode(b *testing.B) {
 	n := New("jabber:iq:roster", "query").With("ver", "17").Add(
 		New("jabber:iq:roster", "item").With("jid", "romeo@montague.example").With("name", "Romeo").With("subscription", "both").
@@ -104,5 +111,17 @@ func BenchmarkAppendNode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = n.Append(buf[:0], NSClient)
+	}
+}
+
+// BenchmarkText is 1 KiB of plain text: 0.33 µs with plainText, 0.88 µs byte by
+// byte.
+func BenchmarkText(b *testing.B) {
+	s := []byte(strings.Repeat("Neither, fair saint, if either thee dislike. ", 23))
+	b.SetBytes(int64(len(s)))
+	for b.Loop() {
+		if plainText(s, 0) != len(s) {
+			b.Fatal("text is not plain")
+		}
 	}
 }

@@ -35,9 +35,8 @@ type Decoder struct {
 	header     []binding // prefixes
 	def        string    // default namespace
 
-	w     *work // nil while nothing is buffered
-	names nameCache
-	elem  Element
+	w    *work // nil while nothing is buffered
+	elem Element
 }
 
 type state uint8
@@ -78,6 +77,8 @@ type work struct {
 	// it has grown twofold: see wait.
 	seen, again int
 	quote       byte
+
+	names nameCache // outlives elements and streams
 }
 
 // frame is an open element.
@@ -448,6 +449,6 @@ func (d *Decoder) fill(s []byte) {
 	w := d.w
 	d.elem = Element{Name: w.name, Default: w.stack[0].def, src: s, attrs: w.top.attrs}
 	if w.top.colon >= 0 {
-		d.elem.Prefix = d.names.get(s[w.top.start:w.top.colon])
+		d.elem.Prefix = w.names.get(s[w.top.start:w.top.colon])
 	}
 }

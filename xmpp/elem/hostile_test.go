@@ -197,7 +197,7 @@ func TestBadHeadersEndTheStream(t *testing.T) {
 		{"wrong stream namespace", "<stream:stream xmlns='jabber:client' xmlns:stream='urn:x'>", "invalid-namespace"},
 		{"no stream namespace", "<stream xmlns='jabber:client'>", "invalid-namespace"},
 		{"undeclared prefix", "<stream:stream xmlns='jabber:client'>", "not-well-formed"},
-		{"other element", "<stream:strom " + ns + ">", "invalid-namespace"},
+		{"other element", "<stream:strom " + ns + ">", "bad-format"},
 		{"content of servers", "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>", "invalid-namespace"},
 		{"other content", "<stream:stream xmlns='urn:x' xmlns:stream='http://etherx.jabber.org/streams'>", "invalid-namespace"},
 		{"header that does not end", "<stream:stream " + ns + " to='" + strings.Repeat("a", 16<<10), "policy-violation"},

@@ -1,32 +1,39 @@
 package elem
 
-// nameCache gives strings for the names that come again and again. It is
-// small and bounded, since every stream has one: on one stream a handful of
-// namespaces makes up nearly all traffic.
-type nameCache [16]string
+// nameCache gives strings for the names that come again and again: a handful
+// of namespaces makes up nearly all traffic. It is bounded, and lives with the
+// scratch that streams share, so that an idle stream has none.
+type nameCache [64]string
 
-// maxCached keeps a peer from parking long strings in an idle stream.
+// maxCached keeps a peer from parking long strings in it.
 const maxCached = 80
 
 // get is string(b) without the allocation, mostly.
 //
-// HOT: a hit costs about 3 ns.
+// HOT: a hit costs about 3 ns where a map takes 15 to 20.
 func (c *nameCache) get(b []byte) string {
-	if len(b) == 0 {
+	n := len(b)
+	if n == 0 {
 		return ""
 	}
-	slot := &c[(len(b)*5+int(b[len(b)-1])+int(b[0])*3+int(b[len(b)/2]))%len(c)]
+	h := (uint32(n) + uint32(b[0])<<8 + uint32(b[n/2])<<16 + uint32(b[n-1])<<24) * 0x9E3779B1
+	slot := &c[h>>26]
 	if *slot == string(b) {
 		return *slot
 	}
-	s, ok := known[string(b)]
-	if !ok {
-		s = string(b)
-	}
-	if len(s) <= maxCached {
+	s := intern(b)
+	if n <= maxCached {
 		*slot = s
 	}
 	return s
+}
+
+// intern is string(b) without the allocation for known names.
+func intern(b []byte) string {
+	if s, ok := known[string(b)]; ok {
+		return s
+	}
+	return string(b)
 }
 
 // known are names worth sharing by all streams.

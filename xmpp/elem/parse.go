@@ -28,10 +28,9 @@ func Parse(b []byte, ns string) (*Node, error) {
 }
 
 type parser struct {
-	s     []byte
-	i     int
-	names nameCache
-	tag   tag
+	s   []byte
+	i   int
+	tag tag
 }
 
 // element reads the element whose '<' is at p.i.
@@ -45,7 +44,7 @@ func (p *parser) element(ns string, depth int) (*Node, error) {
 	}
 	name := p.s[p.i+1 : end]
 	p.i = end
-	n := &Node{Name: Name{ns, p.names.get(name)}}
+	n := &Node{Name: Name{ns, intern(name)}}
 	empty, err := p.attrs(n)
 	if err != nil || empty {
 		return n, err
@@ -78,9 +77,9 @@ func (p *parser) attrs(n *Node) (empty bool, err error) {
 	for i := range t.attrs {
 		switch a := &t.attrs[i]; a.kind {
 		case bindsAll:
-			n.Name.Space = p.names.get(a.value(p.s))
+			n.Name.Space = intern(a.value(p.s))
 		case binds:
-			prefixes = append(prefixes, binding{string(a.local(p.s)), p.names.get(a.value(p.s))})
+			prefixes = append(prefixes, binding{string(a.local(p.s)), intern(a.value(p.s))})
 		}
 	}
 	for i := range t.attrs {
@@ -88,7 +87,7 @@ func (p *parser) attrs(n *Node) (empty bool, err error) {
 		if a.kind == bindsAll || a.kind == binds {
 			continue
 		}
-		name := Name{Local: p.names.get(a.local(p.s))}
+		name := Name{Local: intern(a.local(p.s))}
 		if a.colon >= 0 {
 			var ok bool
 			if name.Space, ok = resolve(prefixes, a.prefix(p.s)); !ok {

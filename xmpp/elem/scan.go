@@ -368,7 +368,7 @@ func (d *Decoder) startTag(s []byte, i int) error {
 		if err := d.resolveTag(s, t, f); err != nil {
 			return err
 		}
-		w.name = Name{f.ns, d.names.get(t.local(s))}
+		w.name = Name{f.ns, d.w.names.get(t.local(s))}
 		f.content = isContent(f.ns)
 		return nil
 	}
@@ -395,7 +395,7 @@ func (d *Decoder) addPart(s []byte, t *tag, f *frame, start int) error {
 	if len(w.parts) == maxParts {
 		return tooMuch("too many children")
 	}
-	name := Name{f.ns, d.names.get(t.local(s))}
+	name := Name{f.ns, d.w.names.get(t.local(s))}
 	if f.content {
 		name.Space = NSClient
 	}
@@ -441,7 +441,7 @@ func (d *Decoder) declare(s []byte, t *tag, f *frame) error {
 		a := &t.attrs[i]
 		switch a.kind {
 		case bindsAll:
-			f.def = d.names.get(a.value(s))
+			f.def = d.w.names.get(a.value(s))
 			if f.def == NSXML || f.def == NSXMLNS {
 				return notWellFormed("reserved namespace")
 			}
@@ -463,14 +463,14 @@ func (d *Decoder) declare(s []byte, t *tag, f *frame) error {
 
 // bind obeys the constraints of Namespaces in XML 1.0 §2.2 and §3.
 func (d *Decoder) bind(s []byte, a *attr) error {
-	prefix, uri := a.local(s), d.names.get(a.value(s))
+	prefix, uri := a.local(s), d.w.names.get(a.value(s))
 	switch {
 	case uri == "":
 		return notWellFormed("prefix without a namespace")
 	case string(prefix) == "xmlns", uri == NSXMLNS, (string(prefix) == "xml") != (uri == NSXML):
 		return notWellFormed("reserved prefix or namespace")
 	}
-	d.w.scope = append(d.w.scope, binding{d.names.get(prefix), uri})
+	d.w.scope = append(d.w.scope, binding{d.w.names.get(prefix), uri})
 	return nil
 }
 
