@@ -84,7 +84,7 @@ func (p *Presences) direct(ctx context.Context, t *route.Transit) error {
 		return err
 	}
 	if blocked {
-		return stanza.Refuse(stanza.NotAcceptable, "you have blocked this contact")
+		return route.YouBlocked()
 	}
 	if t.Type == "" {
 		if limit := p.settings.Load().Presence.Directed; !t.Origin.Direct(t.To, limit) {

@@ -117,7 +117,7 @@ func (p *Presences) mayAsk(ctx context.Context, owner account.Account, contact j
 	}
 	blocked, err := p.block.Blocks(ctx, owner, contact)
 	if err == nil && blocked {
-		return stanza.Refuse(stanza.NotAcceptable, "you have blocked this contact")
+		return route.YouBlocked()
 	}
 	return err
 }

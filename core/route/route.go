@@ -251,9 +251,7 @@ func (r *Router) mayPass(ctx context.Context, owner account.Account, to jid.JID)
 		return err
 	}
 	if blocked {
-		e := stanza.Refuse(stanza.NotAcceptable, "you have blocked this contact")
-		e.App = elem.New("urn:xmpp:blocking:errors", "blocked")
-		return e
+		return YouBlocked()
 	}
 	return nil
 }

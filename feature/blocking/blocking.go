@@ -80,7 +80,7 @@ func (b *Blocking) Blocks(ctx context.Context, owner account.Account, other jid.
 	if err != nil || len(l) == 0 {
 		return false, err
 	}
-	// XEP-0191 relationship to privacy lists: one's own resources are never
+	// XEP-0191 privacy: one's own resources are never
 	// blocked. Nor is the server, without which nothing could be unblocked.
 	if other.Bare() == owner.JID || other == owner.JID.Server() {
 		return false, nil

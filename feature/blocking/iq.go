@@ -97,7 +97,7 @@ func (b *Blocking) commit(owner account.Account, rows []store.Row, change *elem.
 	return <-done
 }
 
-// push tells a change to the interested sessions (XEP-0191 §3.3).
+// push tells a change to the interested sessions (XEP-0191 block).
 func (b *Blocking) push(owner jid.JID, change *elem.Node) {
 	p := stanza.New(stanza.IQ, "set", change)
 	p.From, p.ID = owner, rand.Text()
@@ -140,7 +140,7 @@ func command(name string, jids []jid.JID) *elem.Node {
 }
 
 // leave sends unavailable presence to those who are blocked now and were not
-// before, as far as they knew that the user is there (XEP-0191 §3.3).
+// before, as far as they knew that the user is there (XEP-0191 block).
 func (b *Blocking) leave(ctx context.Context, owner account.Account, before list, rules []jid.JID) {
 	watchers := concerned(rules, b.watchers(ctx, owner), before)
 	for _, s := range b.online.Sessions(owner.JID) {
@@ -172,7 +172,7 @@ func undirect(s *session.Session, rules []jid.JID) []jid.JID {
 }
 
 // arrive sends the current presence to those who are not blocked any more and
-// are entitled to it (XEP-0191 §3.4).
+// are entitled to it (XEP-0191 unblock).
 func (b *Blocking) arrive(ctx context.Context, owner account.Account, still list, rules []jid.JID) {
 	watchers := concerned(rules, b.watchers(ctx, owner), still)
 	for _, s := range b.online.Sessions(owner.JID) {

@@ -10,7 +10,7 @@ import (
 // list is what one account blocks. It is never changed; a change makes another.
 type list map[jid.JID]struct{}
 
-// blocks matches in the order of XEP-0191 §5 (JID matching): the address
+// blocks matches in the order of XEP-0191 matching: the address
 // itself, the bare address, the domain.
 func (l list) blocks(other jid.JID) bool {
 	return l.has(other) || l.has(other.Bare()) || l.has(other.Server())

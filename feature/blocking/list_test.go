@@ -6,7 +6,7 @@ import (
 	"chancery/xmpp/jid"
 )
 
-// XEP-0191 §5: which rule matches whom.
+// XEP-0191 matching: which rule matches whom.
 func TestMatching(t *testing.T) {
 	for _, c := range []struct {
 		rule, other string

@@ -2,7 +2,7 @@
 // (XEP-0280): who asked for it gets a copy of what the user's other clients
 // send and receive.
 //
-// What is copied is decided by the rules of XEP-0280 §6.1, all of which are
+// What is copied is decided by XEP-0280 recommended-rules, all of which are
 // obeyed, so that urn:xmpp:carbons:rules:0 is advertised.
 package carbons
 

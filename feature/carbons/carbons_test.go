@@ -55,7 +55,7 @@ func TestWhoGetsCopies(t *testing.T) {
 	}
 }
 
-// XEP-0280 §6.1: a private message into a room is copied to the clients that are
+// XEP-0280 recommended-rules: a private message into a room is copied to the clients that are
 // in the room under the same nick.
 func TestRoomMessageIsCopiedToThoseInTheRoom(t *testing.T) {
 	phone, desk, hall := sessiontest.New("romeo@a.example/phone", 7), sessiontest.New("romeo@a.example/desk", 7), sessiontest.New("romeo@a.example/hall", 7)

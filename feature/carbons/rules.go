@@ -20,7 +20,7 @@ const (
 	incoming direction = true
 )
 
-// eligible decides whether a message is copied (XEP-0280 §6.1), and remembers
+// eligible decides whether a message is copied (XEP-0280 recommended-rules), and remembers
 // those that are, so that an error which answers one is copied as well.
 func (c *Carbons) eligible(t *route.Transit, owner, peer jid.JID, d direction) bool {
 	switch {
@@ -79,7 +79,7 @@ func talks(st *stanza.Stanza) bool {
 }
 
 // sharing keeps the sessions that are in the room under the nick under which
-// the message is sent: the others could not answer (XEP-0280 §6.1). When it is
+// the message is sent: the others could not answer (XEP-0280 recommended-rules). When it is
 // not known who is in the room, all are kept.
 func sharing(others []*session.Session, t *route.Transit) []*session.Session {
 	if t.Origin == nil {

@@ -18,7 +18,7 @@ func message(t *testing.T, attrs, content string) *stanza.Stanza {
 	return s
 }
 
-// XEP-0280 §6.1: the rules for what is copied, one line each.
+// XEP-0280 recommended-rules: the rules for what is copied, one line each.
 func TestWhatIsCopied(t *testing.T) {
 	const (
 		body    = `<body>hi</body>`

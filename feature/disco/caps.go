@@ -46,7 +46,7 @@ func (d *Disco) Caps() *elem.Node {
 }
 
 // ver is the verification string over the children of a disco#info answer
-// (XEP-0115 §5.1). SHA-1 is what the specification demands; nothing is trusted
+// (XEP-0115 ver-gen). SHA-1 is what the specification demands; nothing is trusted
 // for it.
 func ver(info []*elem.Node) string {
 	var identities, forms [][]string

@@ -6,7 +6,7 @@ import (
 	"chancery/xmpp/elem"
 )
 
-// The strings are those of XEP-0115 §5.2 and §5.3.
+// The strings are those of XEP-0115 ver-gen-simple and ver-gen-complex.
 func TestVerificationString(t *testing.T) {
 	for _, c := range []struct {
 		name, info, want string

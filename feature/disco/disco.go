@@ -99,7 +99,7 @@ func (d *Disco) serverInfo(_ context.Context, q *route.Query) (*elem.Node, error
 	return elem.New(NSInfo, "query").With("node", node).Add(now.info...), nil
 }
 
-// accountInfo describes an account (XEP-0030 §3.1, bare addresses). Who
+// accountInfo describes an account (XEP-0030 info-basic, bare addresses). Who
 // administers the server is not told.
 func (d *Disco) accountInfo(_ context.Context, q *route.Query) (*elem.Node, error) {
 	if q.Payload.Attr("node") != "" {
@@ -123,7 +123,7 @@ func (d *Disco) serverItems(_ context.Context, q *route.Query) (*elem.Node, erro
 	return answer, nil
 }
 
-// accountItems lists the available resources (XEP-0030 §4.1).
+// accountItems lists the available resources (XEP-0030 items-basic).
 func (d *Disco) accountItems(_ context.Context, q *route.Query) (*elem.Node, error) {
 	if q.Payload.Attr("node") != "" {
 		return nil, noNode()

@@ -81,7 +81,7 @@ func (l *LastActivity) uptime(context.Context, *route.Query) (*elem.Node, error)
 func here(context.Context, *route.Query) (*elem.Node, error) { return answer(0, ""), nil }
 
 // guard keeps questions from the sessions of those whose presence the asker may
-// not see: the session would answer, and so be seen (XEP-0012 §4).
+// not see: the session would answer, and so be seen (XEP-0012 online).
 func (l *LastActivity) guard(ctx context.Context, q *route.Query) (*elem.Node, error) {
 	sees, err := l.rights.Sees(ctx, q.Account, q.From)
 	if err == nil && !sees {

@@ -10,7 +10,7 @@ import (
 	"chancery/xmpp/stanza"
 )
 
-// get tells a registered user what is on file (XEP-0077 §3.1).
+// get tells a registered user what is on file (XEP-0077 usecases-register).
 func (r *Registration) get(ctx context.Context, q *route.Query) (*elem.Node, error) {
 	a, err := r.asker(ctx, q)
 	if err != nil {
@@ -50,7 +50,7 @@ func (r *Registration) asker(ctx context.Context, q *route.Query) (account.Accou
 	return r.accounts.Find(ctx, q.Session.JID.Bare())
 }
 
-// changePassword obeys XEP-0077 §3.3. Other sessions stay: they have proved who
+// changePassword obeys XEP-0077 usecases-changepw. Other sessions stay: they have proved who
 // they are.
 func (r *Registration) changePassword(ctx context.Context, q *route.Query, a account.Account) error {
 	wish := read(q.Payload)
@@ -86,7 +86,7 @@ func names(a account.Account, username string) bool {
 	return err == nil && own == a.JID
 }
 
-// remove obeys XEP-0077 §3.2. The client hears of it before its stream ends.
+// remove obeys XEP-0077 usecases-cancel. The client hears of it before its stream ends.
 func (r *Registration) remove(ctx context.Context, q *route.Query, a account.Account) error {
 	switch {
 	case !alone(q.Payload):

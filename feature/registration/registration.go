@@ -73,7 +73,7 @@ func (r *Registration) open(secure bool) bool {
 }
 
 // Stranger answers an iq of somebody who has not logged in. made says that an
-// account was made, after which a stream may not make another (XEP-0077 §3.1.1).
+// account was made, after which a stream may not make another (XEP-0077 usecases-register-server).
 // answer is nil for what has nothing to do with registration, and where there
 // is none: then the stranger gets what every stranger gets (RFC 6120 §4.9.3.12).
 func (r *Registration) Stranger(ctx context.Context, st *stanza.Stanza, domain jid.JID, from netip.Addr, secure bool) (answer *stanza.Stanza, made bool) {

@@ -14,7 +14,7 @@ const nsForm = "jabber:x:data"
 type wish struct{ username, password string }
 
 // read takes the fields of the query, or those of a submitted form, which come
-// first (XEP-0077 §5, precedence order).
+// first (XEP-0077 precedence).
 func read(query *elem.Node) wish {
 	x := query.Child(nsForm, "x")
 	if x == nil {
