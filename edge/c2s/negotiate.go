@@ -123,6 +123,8 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 // anybody could know that there is TLS: somebody has put it there
 // (CVE-2011-0411).
 func (c *conn) startTLS(ctx context.Context, set *settings.Settings) error {
+	// COMPAT(go-xmpp, go-sendxmpp): ends <starttls/> with a newline, which RFC 6120 §5.3.3 forbids. Nothing can hide in it.
+	c.dec.SkipSpace()
 	if c.tls != nil || c.dec.Buffered() > 0 {
 		c.say(elem.New(stream.NSTLS, "failure"))
 		return errOrderly
