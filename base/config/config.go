@@ -50,7 +50,8 @@ type Listener struct {
 	// that will be upgraded with STARTTLS.
 	Direct bool `toml:"direct" default:"false"`
 
-	// `both` takes TLS at once and STARTTLS on the same port; `strict` refuses everything that does not begin with TLS.
+	// `both` takes TLS at once and STARTTLS on the same port; `strict` refuses everything that does not begin with TLS. The
+	// setting `listen.strict` makes listeners strict, and no longer, while the server runs.
 	Mode string `toml:"mode" default:"both" oneof:"both,strict"`
 
 	// Addresses of load balancers that put a PROXY protocol header (version 1 or 2) before each connection, as prefixes:

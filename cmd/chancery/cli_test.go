@@ -9,15 +9,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"chancery/admin/ops"
 	"chancery/base/obs"
 	"chancery/core/settings"
+	"chancery/store/storetest"
 	"chancery/test/client"
 )
 
@@ -256,6 +260,27 @@ func TestPortInUseIsReplacedAndSaid(t *testing.T) {
 	r.end()
 	if !strings.Contains(r.errs.String(), "in use by another program, another was taken") {
 		t.Errorf("not said:\n%s", r.errs)
+	}
+}
+
+func TestPostgresByOneFlag(t *testing.T) {
+	pg, err := pgx.ParseConfig(storetest.PostgresConfig(t).DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn := fmt.Sprintf("postgres://%s@/%s?host=%s", pg.User, pg.Database, url.QueryEscape(pg.Host))
+	data := t.TempDir()
+	for range 2 { // the second time with what the first has left
+		r, d := startDev(t, data, "--database", dsn)
+		if c, err := login(t, d, d.Accounts[0], false); err != nil {
+			t.Error(err)
+		} else {
+			c.Close()
+		}
+		if s := answer[ops.Status](t, "status", "--data", data); s.Database.Driver != "postgres" || s.Accounts != 3 {
+			t.Errorf("%+v", s.Database)
+		}
+		r.end()
 	}
 }
 
