@@ -161,6 +161,7 @@ func (c *conn) authenticate(ctx context.Context, set *settings.Settings) error {
 				return stream.Fail(stream.PolicyViolation, "TLS comes first")
 			}
 			if done, err := attempts.take(ctx, e); done || err != nil {
+				c.dec.SkipSpace() // COMPAT(go-xmpp): a newline behind <auth/> belongs to the stream that ends here
 				c.dec.Reset()
 				return err
 			}
