@@ -76,8 +76,9 @@ func (e *Error) Node() *elem.Node {
 }
 
 // Bounce is the error answer to s (RFC 6120 §8.3.1): addresses swapped, same
-// id. The payload of an iq is given back, that of others is not, since the
-// sender has it and a flood of bounces should stay small.
+// id. The payload is not given back: the sender has it, and a flood of bounces
+// should stay small. Whether s may be answered at all (an error may not) is for
+// the caller to know.
 func (s *Stanza) Bounce(e *Error) *Stanza {
 	r := &Stanza{Kind: s.Kind, Type: "error", ID: s.ID, To: s.From, From: s.To}
 	r.Set(e.Node())
@@ -91,8 +92,12 @@ func (s *Stanza) ErrorOf() *Error {
 		return nil
 	}
 	e := &Error{Type: n.Attr("type")}
+	if by, err := jid.Parse(n.Attr("by")); err == nil {
+		e.By = by
+	}
 	for _, c := range n.Children {
 		switch {
+		case c.Name.Local == "": // text between
 		case c.Name.Space != NSErrors:
 			e.App = c
 		case c.Name.Local == "text":

@@ -25,12 +25,15 @@ type cached struct {
 }
 
 func (c *cached) parse(b []byte) (jid.JID, error) {
-	if string(b) == c.text {
+	if len(b) > 0 && string(b) == c.text {
 		return c.j, nil
 	}
 	j, err := jid.ParseBytes(b)
 	if err == nil {
-		c.text, c.j = string(b), j
+		c.j = j
+		if c.text = j.String(); c.text != string(b) {
+			c.text = string(b)
+		}
 	}
 	return j, err
 }

@@ -3,6 +3,8 @@
 package stanza
 
 import (
+	"slices"
+
 	"chancery/xmpp/elem"
 	"chancery/xmpp/jid"
 )
@@ -164,7 +166,12 @@ func New(kind Kind, typ string, payload ...*elem.Node) *Stanza {
 // Set replaces the payload of a stanza that is still being made.
 func (s *Stanza) Set(payload ...*elem.Node) {
 	s.Payload, s.Parts = nil, nil
-	for _, n := range payload {
+	s.add(payload)
+}
+
+// add appends children; nil ones are left out.
+func (s *Stanza) add(children []*elem.Node) {
+	for _, n := range children {
 		if n == nil {
 			continue
 		}
@@ -179,31 +186,24 @@ func (s *Stanza) With(more ...*elem.Node) *Stanza {
 	c := *s
 	c.Payload = append(make([]byte, 0, len(s.Payload)+256), s.Payload...)
 	c.Parts = append(make([]elem.Part, 0, len(s.Parts)+len(more)), s.Parts...)
-	for _, n := range more {
-		start := len(c.Payload)
-		c.Payload = n.Append(c.Payload, NSClient)
-		c.Parts = append(c.Parts, elem.Part{Name: n.Name, Start: start, End: len(c.Payload)})
-	}
+	c.add(more)
 	return &c
 }
 
-// Without is a copy that lacks the children for which drop is true. It is the
-// stanza itself when there are none.
+// Without is a copy that lacks the children for which drop is true, and the
+// text between children. It is the stanza itself when there are none to drop.
 func (s *Stanza) Without(drop func(elem.Part) bool) *Stanza {
-	keep := make([]elem.Part, 0, len(s.Parts))
-	for _, p := range s.Parts {
-		if !drop(p) {
-			keep = append(keep, p)
-		}
-	}
-	if len(keep) == len(s.Parts) {
+	if !slices.ContainsFunc(s.Parts, drop) {
 		return s
 	}
 	c := *s
-	c.Payload, c.Parts = make([]byte, 0, len(s.Payload)), keep[:0]
-	for _, p := range keep {
+	c.Payload, c.Parts = make([]byte, 0, len(s.Payload)), make([]elem.Part, 0, len(s.Parts))
+	for _, p := range s.Parts {
+		if drop(p) {
+			continue
+		}
 		start := len(c.Payload)
-		c.Payload = append(c.Payload, s.Payload[p.Start:p.End]...)
+		c.Payload = append(c.Payload, s.Bytes(p)...)
 		c.Parts = append(c.Parts, elem.Part{Name: p.Name, Start: start, End: len(c.Payload)})
 	}
 	return &c
