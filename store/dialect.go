@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -114,6 +116,23 @@ func (d *dialect) sqlite(writable bool) string {
 		q.Set("vfs", d.vfs)
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.path), RawQuery: q.Encode()}).String()
+}
+
+// exposed says what is wrong with a connection that leaves this machine; "" when nothing is.
+func (d *dialect) exposed() string {
+	if d.name != Postgres || strings.HasPrefix(d.config.Host, "/") || d.config.Host == "localhost" {
+		return ""
+	}
+	if a, err := netip.ParseAddr(d.config.Host); err == nil && a.IsLoopback() {
+		return ""
+	}
+	switch tls := d.config.TLSConfig; {
+	case tls == nil, len(d.config.Fallbacks) > 0 && d.config.Fallbacks[0].TLSConfig == nil:
+		return "passwords and messages may cross the network in the clear"
+	case tls.InsecureSkipVerify:
+		return "whoever can redirect the connection reads and changes everything"
+	}
+	return ""
 }
 
 func (d *dialect) postgres(writable bool) driver.Connector {

@@ -16,7 +16,8 @@ import (
 type group struct {
 	*writer
 	ctx   context.Context
-	begun bool
+	began bool // a transaction was begun once
+	open  bool // it is open
 	dirty bool // something of others would be lost by going back to the beginning
 }
 
@@ -38,7 +39,7 @@ func (t *group) commit(g []request) error {
 		}
 		g = g[n:]
 	}
-	if !t.begun {
+	if !t.open {
 		return nil
 	}
 	return t.exec("COMMIT")
@@ -76,9 +77,12 @@ func empty(g []request) bool {
 
 // write runs the function of a request, unless its caller has given up.
 func (t *group) write(r *request) (err error) {
-	if r.write.begin() {
-		r.err, err = t.try(func() error { return t.call(r.write.fn) })
-	}
+	r.err, err = t.try(func() error {
+		if !r.write.begin() {
+			return nil
+		}
+		return t.call(r.write.fn)
+	})
 	return err
 }
 
@@ -115,11 +119,14 @@ func (t *group) mark() error {
 	if t.dirty {
 		return t.exec("SAVEPOINT request")
 	}
-	if t.begun {
+	if t.open {
 		return nil
 	}
-	t.begun = true
-	return t.exec(t.db.dialect.begin)
+	if err := t.exec(t.db.dialect.begin); err != nil {
+		return err
+	}
+	t.began, t.open = true, true
+	return nil
 }
 
 // back undoes what was done since mark.
@@ -127,7 +134,7 @@ func (t *group) back() error {
 	if t.dirty {
 		return errors.Join(t.exec("ROLLBACK TO request"), t.exec("RELEASE request"))
 	}
-	t.begun = false
+	t.open = false
 	return t.exec("ROLLBACK")
 }
 

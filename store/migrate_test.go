@@ -273,3 +273,18 @@ func SchemaDiff(t *testing.T, lite, pg Config) string {
 	only(Postgres, b, a)
 	return strings.Join(diff, "\n")
 }
+
+// Lock takes the write lock of a SQLite file, as another program would, for a test of package store_test.
+func Lock(t testing.TB, cfg Config) (unlock func()) {
+	t.Helper()
+	pool := rawPool(t, cfg)
+	pool.SetMaxOpenConns(1)
+	if err := exec("BEGIN IMMEDIATE")(pool); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := exec("ROLLBACK")(pool); err != nil {
+			t.Error(err)
+		}
+	}
+}

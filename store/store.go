@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -52,6 +53,8 @@ type DB struct {
 	version int64
 	lock    *fileLock
 	lastID  atomic.Int64
+	closing sync.Once
+	closed  error // what closing said
 }
 
 // Open connects, brings the schema up to date and starts the writer. A SQLite file is copied before its schema changes; a
@@ -63,6 +66,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 	d, err := dialectOf(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if danger := d.exposed(); danger != "" {
+		log.Warn("the connection to the database is not verified: "+danger+"; write sslmode=verify-full and sslrootcert=FILE", "host", d.config.Host)
 	}
 	db := &DB{dialect: d, log: log}
 	if d.path != "" {
@@ -155,8 +161,11 @@ func (db *DB) NewID() int64 {
 
 // Close refuses new work, writes what waits, calls the last done, and closes the database.
 func (db *DB) Close() error {
-	db.writer.close()
-	return db.closePools()
+	db.closing.Do(func() {
+		db.writer.close()
+		db.closed = db.closePools()
+	})
+	return db.closed
 }
 
 func (db *DB) closePools() error {

@@ -185,6 +185,17 @@ func fail(g []request, err error) {
 func (w *writer) commit(g []request) error {
 	ctx, cancel := w.db.dialect.groupContext()
 	defer cancel()
+	old := w.conn != nil
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	t := &group{writer: w, ctx: ctx}
+	err := t.commit(g)
+	if err == nil || t.began || !old {
+		return err
+	}
+	// The connection died while it was idle, for example because the server was restarted. Nothing has happened yet.
+	w.dropConn()
 	if err := w.connect(ctx); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ var shared = sync.OnceValues(func() (*Cluster, error) {
 	if bin == "" {
 		return nil, nil
 	}
-	return start(bin)
+	return start(bin, nil)
 })
 
 // Cluster is a PostgreSQL server.
@@ -42,15 +42,16 @@ type Cluster struct {
 	life     io.Closer // the server ends when this is closed, also because we died
 }
 
-// StartPostgres starts a server that only the test uses, and that it may stop and start again; skipped like PostgresConfig.
-func StartPostgres(t testing.TB, options ...string) *Cluster {
+// StartPostgres starts a server that only the test uses, and that it may stop and start again; skipped like PostgresConfig. configure,
+// which may be nil, puts files into the data folder and returns lines for postgresql.conf.
+func StartPostgres(t testing.TB, configure func(data string) []string) *Cluster {
 	t.Helper()
 	bin := binaries()
 	if bin == "" {
 		PostgresConfig(t) // skips or fails, unless the server is elsewhere
 		t.Skip("this test stops and starts its server, and the one of CHANCERY_TEST_POSTGRES is not ours")
 	}
-	c, err := start(bin, options...)
+	c, err := start(bin, configure)
 	if err != nil {
 		t.Fatal("starting PostgreSQL:", err)
 	}
@@ -77,7 +78,7 @@ func binaries() string {
 	return ""
 }
 
-func start(bin string, options ...string) (*Cluster, error) {
+func start(bin string, configure func(data string) []string) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		return nil, err
@@ -92,8 +93,8 @@ func start(bin string, options ...string) (*Cluster, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	for _, o := range options {
-		if err := c.configure(o); err != nil {
+	if configure != nil {
+		if err := c.configure(configure(c.Data())); err != nil {
 			return nil, err
 		}
 	}
@@ -103,13 +104,31 @@ func start(bin string, options ...string) (*Cluster, error) {
 // Data is the server's data folder.
 func (c *Cluster) Data() string { return filepath.Join(c.dir, "data") }
 
-func (c *Cluster) configure(line string) error {
+func (c *Cluster) configure(lines []string) error {
 	f, err := os.OpenFile(filepath.Join(c.Data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f, line)
-	return errors.Join(err, f.Close())
+	for _, l := range lines {
+		if port, ok := strings.CutPrefix(l, "port = "); ok {
+			c.DSN += " port=" + port
+		}
+	}
+	_, err = fmt.Fprintln(f, strings.Join(lines, "\n"))
+	return errors.Join(err, f.Close(), c.giveAway())
+}
+
+// giveAway lets the server own what was put into its folder.
+func (c *Cluster) giveAway() error {
+	attr, err := c.asPostgres()
+	if err != nil || attr.Credential == nil {
+		return err
+	}
+	files, err := os.ReadDir(c.Data())
+	for _, f := range files {
+		err = errors.Join(err, os.Chown(filepath.Join(c.Data(), f.Name()), int(attr.Credential.Uid), int(attr.Credential.Gid)))
+	}
+	return err
 }
 
 // asPostgres lets root start a server, which refuses to run as root.
