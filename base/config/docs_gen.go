@@ -10,7 +10,7 @@ var docs = map[string]string{
 	"listener":         "A door for clients; write one [[listener]] for each. Without any, there are two: `c2s` on port 5222, and `c2s-tls` on\nport 5223 with TLS from the first byte. Sockets handed over by systemd are matched by name (`FileDescriptorName=`).",
 	"listener.address": "Where it listens: `:5222` (every address), `192.0.2.7:5222`, `[2001:db8::7]:5222`.",
 	"listener.direct":  "Expect TLS from the first byte (XEP-0368). Without it, the first byte tells whether TLS begins at once or a stream\nthat will be upgraded with STARTTLS.",
-	"listener.mode":    "`both` takes TLS at once and STARTTLS on the same port; `strict` refuses everything that does not begin with TLS.",
+	"listener.mode":    "`both` takes TLS at once and STARTTLS on the same port; `strict` refuses everything that does not begin with TLS. The\nsetting `listen.strict` makes listeners strict, and no longer, while the server runs.",
 	"listener.name":    "What logs, metrics and `chancery status` call it.",
 	"listener.proxy":   "Addresses of load balancers that put a PROXY protocol header (version 1 or 2) before each connection, as prefixes:\n`[\"192.0.2.0/24\", \"2001:db8::1\"]`. Their connections must have the header; from everybody else it is refused.",
 	"log":              "What the server says about itself, on standard error.",
