@@ -7,12 +7,12 @@ import (
 
 func TestPlaceholdersAreNumbered(t *testing.T) {
 	for query, want := range map[string]string{
-		"SELECT 1":            "SELECT 1",
-		"a = ? AND b = ?":     "a = $1 AND b = $2",
+		"SELECT 1":             "SELECT 1",
+		"a = ? AND b = ?":      "a = $1 AND b = $2",
 		"'?' = ? OR \"?\" = ?": "'?' = $1 OR \"?\" = $2",
-		"'it''s ?' = ?":       "'it''s ?' = $1",
-		"? -- why?\n, ?":      "$1 -- why?\n, $2",
-		"'open ?":             "'open ?",
+		"'it''s ?' = ?":        "'it''s ?' = $1",
+		"? -- why?\n, ?":       "$1 -- why?\n, $2",
+		"'open ?":              "'open ?",
 	} {
 		if got := rebind(query); got != want {
 			t.Errorf("rebind(%q) = %q, want %q", query, got, want)

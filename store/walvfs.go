@@ -19,7 +19,7 @@ import (
 // frames are there; what was collected and not handed down when the process dies was never promised to anybody. An error
 // while handing down is the error of the sync, and the commit fails.
 //
-// HOT: with 400 messages on their way 41 → 30 µs of CPU per message (BenchmarkMessages).
+// HOT: with 400 messages on their way, of 10,000 users, 40 → 28 µs of CPU per message; of 100 users 13 → 11 (BenchmarkMessages).
 
 // walBuffer is how much is collected, 31 frames. SQLite's layers take less than 128 KiB at once.
 const walBuffer = 127 << 10

@@ -14,7 +14,7 @@ import (
 const (
 	maxWaiting      = 50_000   // requests
 	maxWaitingBytes = 64 << 20 // of values
-	maxGroup        = 1024     // requests of one commit, so that the first of them does not wait for long
+	maxGroup        = 512      // requests of one commit, so that the first of them does not wait for long
 )
 
 // request is a call of Append or Write on its way.
