@@ -60,12 +60,18 @@ var stages = map[string]string{
 
 var receivers = map[string][]string{"one available": {"juliet/balcony"}, "many available": {"juliet/balcony", "juliet/hall"}}
 
-func deliveryScript(condition, address, typ string, outcome rune) string {
-	var b strings.Builder
+// addressOf is juliet's, or that of somebody who does not exist.
+func addressOf(condition, address string) string {
 	to := map[string]string{"bare": "juliet@a.example", "match": "juliet@a.example/balcony", "other": "juliet@a.example/garden"}[address]
 	if condition == "no account" {
 		to = strings.Replace(to, "juliet", "nobody", 1)
 	}
+	return to
+}
+
+func deliveryScript(condition, address, typ string, outcome rune) string {
+	var b strings.Builder
+	to := addressOf(condition, address)
 	attr := fmt.Sprintf("type='%s'", typ)
 	inner := "<body>hark</body>"
 	if typ == "error" {
@@ -113,6 +119,84 @@ func TestDeliveryOfMessages(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s/%s", c.condition, c.address, typ), func(t *testing.T) {
 				t.Parallel()
 				playText(t, "delivery_test.go", deliveryScript(c.condition, c.address, typ, outcome))
+			})
+		}
+	}
+}
+
+// What becomes of presence and iq, by RFC 6121 §8.5.1 to §8.5.3: to whom it goes, or that an iq is answered.
+const (
+	everybody = 'P' // to every available session, whatever its priority
+	answered  = 'Q' // the server answers on behalf of the account: service-unavailable, since it knows no such question
+)
+
+var deliveryOfTheRest = []struct {
+	condition, address            string
+	available, unavailable, probe rune // presence
+	query, result                 rune // iq of type get, iq of type result
+}{
+	{"no account", "bare", silence, silence, silence, answered, silence},
+	{"no account", "other", silence, silence, silence, answered, silence},
+
+	{"no session", "bare", silence, silence, silence, answered, silence},
+	{"no session", "other", silence, silence, silence, answered, silence},
+
+	{"only connected", "bare", silence, silence, silence, answered, silence},
+	{"only connected", "match", deliver, deliver, silence, deliver, deliver},
+	{"only connected", "other", silence, silence, silence, answered, silence},
+
+	{"only negative", "bare", everybody, everybody, silence, answered, silence},
+	{"only negative", "match", deliver, deliver, silence, deliver, deliver},
+	{"only negative", "other", silence, silence, silence, answered, silence},
+
+	{"one available", "bare", everybody, everybody, silence, answered, silence},
+	{"one available", "match", deliver, deliver, silence, deliver, deliver},
+	{"one available", "other", silence, silence, silence, answered, silence},
+
+	{"many available", "bare", everybody, everybody, silence, answered, silence},
+	{"many available", "match", deliver, deliver, silence, deliver, deliver},
+	{"many available", "other", silence, silence, silence, answered, silence},
+}
+
+var present = map[string][]string{
+	"only negative": {"juliet/balcony"}, "one available": {"juliet/balcony"}, "many available": {"juliet/balcony", "juliet/hall", "juliet/cellar"},
+}
+
+// restScript writes the transcript of one cell. The first word of what is the stanza's name, the second its type.
+func restScript(condition, address, what string, outcome rune) string {
+	name, typ, _ := strings.Cut(what, " ")
+	to := addressOf(condition, address)
+	attrs, inner := "", ""
+	if typ != "" {
+		attrs = fmt.Sprintf(" type='%s'", typ)
+	}
+	if name == "iq" {
+		inner = "<query xmlns='urn:example:question'/>"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s to a %s address, %s: %c (RFC 6121 §8.5)\n%s", what, address, condition, outcome, stages[condition])
+	fmt.Fprintf(&b, "romeo/phone sends <%s id='s' to='%s'%s>%s</%s>\n", name, to, attrs, inner, name)
+	got := fmt.Sprintf("<%s id='s' from='romeo@a.example/phone' to='%s'%s>%s</%s>\n", name, to, attrs, inner, name)
+	switch outcome {
+	case answered:
+		fmt.Fprintf(&b, "romeo/phone gets <iq id='s' from='%s' type='error'>{error cancel service-unavailable}</iq>\n", to)
+	case deliver:
+		fmt.Fprintf(&b, "juliet/balcony gets %s", got)
+	case everybody:
+		for _, p := range present[condition] {
+			fmt.Fprintf(&b, "%s gets %s", p, got)
+		}
+	}
+	b.WriteString("nobody gets anything\n")
+	return b.String()
+}
+
+func TestDeliveryOfPresenceAndQueries(t *testing.T) {
+	for _, c := range deliveryOfTheRest {
+		for what, outcome := range map[string]rune{"presence": c.available, "presence unavailable": c.unavailable, "presence probe": c.probe, "iq get": c.query, "iq result": c.result} {
+			t.Run(fmt.Sprintf("%s/%s/%s", c.condition, c.address, what), func(t *testing.T) {
+				t.Parallel()
+				playText(t, "delivery_test.go", restScript(c.condition, c.address, what, outcome))
 			})
 		}
 	}
