@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -19,6 +20,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,6 +242,78 @@ func fullDisk(t *testing.T) {
 	}
 	if n := strings.Count(read(t, again, "s"), "="); n != kept {
 		t.Errorf("%d rows are there after a restart, %d were kept", n, kept)
+	}
+}
+
+// TestWhatWasToldSurvivesKill kills a process of its own in the middle of its work.
+func TestWhatWasToldSurvivesKill(t *testing.T) {
+	if path := os.Getenv("CHANCERY_TEST_KILL"); path != "" {
+		writeUntilKilled(t, path)
+		return
+	}
+	cfg := storetest.SQLiteConfig(t)
+	told := 0
+	for round := range 3 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWhatWasToldSurvivesKill$")
+		cmd.Env = append(os.Environ(), "CHANCERY_TEST_KILL="+cfg.Path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ { // to the end, which comes after the kill
+			if told, err = strconv.Atoi(lines.Text()); err != nil {
+				t.Fatalf("the child says %q", lines.Text())
+			}
+			if n == 3000 {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		db, err := store.Open(t.Context(), cfg, storetest.Log(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows, last int
+		if err := db.Read().QueryRow(t.Context(), "SELECT COUNT(*), MAX(seq) FROM sm_queue").Scan(&rows, &last); err != nil {
+			t.Fatal(err)
+		}
+		if rows != last || last < told {
+			t.Errorf("round %d: %d rows up to %d are there, told were %d", round, rows, last, told)
+		}
+		var verdict string
+		if err := db.Read().QueryRow(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+			t.Errorf("round %d: %s, %v", round, verdict, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeUntilKilled adds rows without gaps and prints the number of each when it is told.
+func writeUntilKilled(t *testing.T, path string) {
+	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last int
+	if err := db.Read().QueryRow(t.Context(), "SELECT COALESCE(MAX(seq), 0) FROM sm_queue").Scan(&last); err != nil {
+		t.Fatal(err)
+	}
+	stanza := strings.Repeat("x", 700)
+	for flying := make(chan struct{}, 200); ; flying <- struct{}{} {
+		last++
+		seq := last
+		db.Append([]store.Row{put("s", seq, stanza)}, func(err error) {
+			if err == nil {
+				fmt.Println(seq)
+			}
+			<-flying
+		})
 	}
 }
 
