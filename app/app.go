@@ -187,31 +187,41 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// revive brings back sessions that may still be resumed (XEP-0198). Those whose
-// resource is taken or whose account is gone are not.
+// revive brings back sessions that may still be resumed (XEP-0198).
 func (s *Server) revive(ctx context.Context) error {
-	addresses := map[int64]jid.JID{}
+	accounts := map[int64]account.Account{}
+	var failed error
 	find := func(id int64) (jid.JID, bool) {
-		if j, ok := addresses[id]; ok {
-			return j, !j.IsZero()
+		a, ok := accounts[id]
+		if !ok {
+			var err error
+			if a, err = account.ByID(ctx, s.DB.Read(), id); err != nil && !errors.Is(err, account.ErrNone) {
+				failed = err
+			}
+			accounts[id] = a
 		}
-		a, err := account.ByID(ctx, s.DB.Read(), id)
-		if err != nil || a.Disabled {
-			a.JID = jid.JID{}
-		}
-		addresses[id] = a.JID
-		return a.JID, !a.JID.IsZero()
+		return a.JID, !a.JID.IsZero() || failed != nil
 	}
 	all, err := session.Revive(ctx, s.Sessions, find)
-	if err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		return fmt.Errorf("reading the sessions that can be resumed: %w", err)
 	}
+	var over []*session.Session
 	for _, old := range all {
 		if _, err := s.Online.Bind(old, online.Policy{Conflict: "refuse"}); err != nil {
+			old.SetPresence(nil) // its resource was bound anew before the end of it was on disk
+			over = append(over, old)
+			continue
+		}
+		if accounts[old.Account].Disabled {
+			over = append(over, old)
 			continue
 		}
 		s.Online.Resumable(old.ResumeID(), old)
 		old.Await()
+	}
+	for _, old := range over { // what they had not acknowledged is for others
+		old.End(nil)
 	}
 	if len(all) > 0 {
 		s.log.Info("sessions wait for resumption", "sessions", len(all))
@@ -296,8 +306,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.listeners {
 		l.Close()
 	}
-	for _, c := range s.Online.All() {
+	all := s.Online.All()
+	for _, c := range all {
 		c.Suspend(c2s.Shutdown())
+	}
+	for _, c := range all {
+		if c.Ended() { // it could not be resumed
+			c.EndNow(nil)
+		}
 	}
 	s.clients.Stop()
 	var errs []error

@@ -109,12 +109,14 @@ func (nowhere) Forward(context.Context, *route.Transit) error {
 	return stanza.Refuse(stanza.RemoteServerNotFound, "this server does not talk to other servers")
 }
 
-// sessionEnded is called once for every session that is over.
+// sessionEnded is called once for every session that is over. Contacts are told
+// while it stands in the table: who binds the same resource meanwhile finds it there
+// and waits, and is not seen to come before it was seen to go.
 func (s *Server) sessionEnded(c *session.Session, rest []session.Entry) {
-	present := s.Online.Remove(c)
 	if err := s.parts.presences.Gone(s.ctx, c); err != nil {
 		s.log.Error("contacts were not told that somebody went away", "who", c.JID.String(), "err", err)
 	}
+	present := s.Online.Remove(c)
 	s.Router.Rehome(s.ctx, c, rest)
 	if present {
 		s.Accounts.Seen(c.Account, time.Now())

@@ -65,7 +65,7 @@ func (o *Ops) find(of string) ([]*session.Session, error) {
 }
 
 func describe(s *session.Session) Session {
-	d := Session{JID: s.JID, ID: s.ID, Since: s.Since, Facts: s.Facts, Status: s.Status()}
+	d := Session{JID: s.JID, ID: s.ID, Since: s.Since, Facts: s.Facts(), Status: s.Status()}
 	if p := s.Presence(); p != nil {
 		d.Presence, d.Priority, d.LastSent = "available", int(p.Priority), stamp(p.At)
 		if show := p.Stanza.Find("jabber:client", "show"); show != nil {

@@ -2,8 +2,10 @@ package route
 
 import (
 	"context"
+	"time"
 
 	"chancery/core/session"
+	"chancery/store"
 	"chancery/xmpp/jid"
 	"chancery/xmpp/stanza"
 )
@@ -25,15 +27,20 @@ func (r *Router) deliverMessage(ctx context.Context, t *Transit) error {
 	if len(chosen) == 0 {
 		return r.keep(ctx, t)
 	}
+	if t.again {
+		if chosen = t.missed(chosen); len(chosen) == 0 {
+			return nil
+		}
+	}
 	for _, s := range chosen {
 		t.hand(s, t.Stanza, t.RecipientMark, true)
 	}
 	r.Count.delivered(len(chosen))
-	t.Then(func(context.Context) {
+	t.finally = func(context.Context) {
 		if t.reached == 0 { // all of them ended between choice and commit
-			go r.Again(r.Context, t.Stanza, t.RecipientMark)
+			go r.Again(r.Context, t.Stanza, t.RecipientMark, t.At)
 		}
-	})
+	}
 	return nil
 }
 
@@ -92,71 +99,80 @@ func (r *Router) keep(ctx context.Context, t *Transit) error {
 		return err
 	}
 	bare := t.Recipient.JID
-	t.Then(func(context.Context) {
+	t.finally = func(context.Context) {
 		// Whoever came online between choice and commit has looked before
 		// the row was there (docs/adr/0005-coming-online.md).
 		for _, s := range r.taking(bare) {
 			go r.Absent.Arrived(r.Context, s)
 		}
-	})
+	}
 	return nil
 }
 
 // Again brings a message that was archived and copied before to its recipient: a
-// session that it was meant for has gone. extra rows share its commit.
-func (r *Router) Again(ctx context.Context, st *stanza.Stanza, mark []byte) {
-	t := r.second(st, mark)
-	if err := r.Deliver(ctx, t); err != nil {
-		t.abandon(err)
-		t.Then(func(context.Context) { r.refuse(t, err) })
+// session that it was meant for has gone. at is when it came.
+func (r *Router) Again(ctx context.Context, st *stanza.Stanza, mark []byte, at time.Time) {
+	r.commit(ctx, r.second(ctx, st, mark, at))
+}
+
+// missed leaves out the sessions that got the message, or a copy of it
+// (XEP-0280), when it came.
+func (t *Transit) missed(chosen []*session.Session) []*session.Session {
+	var out []*session.Session
+	for _, s := range chosen {
+		got := !s.TakingSince().After(t.At)
+		if t.To.IsFull() {
+			got = s.JID != t.To && !t.Private && s.Wants(session.Copies) && !s.Since.After(t.At)
+		}
+		if !got {
+			out = append(out, s)
+		}
 	}
-	r.commit(ctx, t)
+	return out
 }
 
 // Rehome finds another way for what an ended session has not acknowledged
 // (XEP-0198 resumption). The rows of the session go in the same commit.
 func (r *Router) Rehome(ctx context.Context, s *session.Session, rest []session.Entry) {
-	all := &Transit{Stanza: &stanza.Stanza{}}
+	var all []*Transit
+	var rows []store.Row
 	for _, e := range rest {
-		if !r.worthKeeping(s, e.Stanza) {
-			continue
+		if isLost(s, e.Stanza) {
+			t := r.second(ctx, e.Stanza, e.More, e.At)
+			all, rows = append(all, t), append(rows, t.rows...)
 		}
-		t := r.second(e.Stanza, e.More)
-		if err := r.Deliver(ctx, t); err != nil {
-			t.abandon(err)
-			t.Then(func(context.Context) { r.refuse(t, err) })
+	}
+	decided := func(err error) {
+		for _, t := range all {
+			t.decided(r.Context, err)
 		}
-		all.Keep(t.rows...)
-		all.holds = append(all.holds, t.holds...)
-		all.after = append(all.after, t.after...)
-	}
-	all.Keep(s.Forget()...)
-	if len(all.rows) == 0 {
-		all.decided(ctx, nil)
-		return
-	}
-	r.DB.Append(all.rows, func(err error) {
-		all.decided(r.Context, err)
 		if err != nil {
 			r.Log.Error("stanzas of an ended session stay in its queue until the next start", "who", s.JID.String(), "stanzas", len(rest), "err", err)
 		}
-	})
+	}
+	if rows = append(rows, s.Forget()...); len(rows) == 0 {
+		decided(nil)
+		return
+	}
+	r.DB.Append(rows, decided)
 }
 
-func (r *Router) second(st *stanza.Stanza, mark []byte) *Transit {
-	t := &Transit{Stanza: st, At: now(), RecipientMark: mark, again: true}
+// second is the way of a message to its recipient once more, up to the commit.
+func (r *Router) second(ctx context.Context, st *stanza.Stanza, mark []byte, at time.Time) *Transit {
+	t := &Transit{Stanza: st, At: at, RecipientMark: mark, again: true}
 	t.read()
+	if err := r.Deliver(ctx, t); err != nil {
+		t.abandon(err)
+		t.finally = func(context.Context) { r.refuse(t, err) }
+	}
 	return t
 }
 
-// worthKeeping tells what would be lost otherwise: messages to this session, or
-// to the account when nobody else has got them.
-func (r *Router) worthKeeping(s *session.Session, st *stanza.Stanza) bool {
-	if st.Kind != stanza.Message || (st.Type != "" && st.Type != "normal" && st.Type != "chat") {
-		return false
-	}
-	if st.To.Bare() != s.JID.Bare() || (r.Forged != nil && has(st, r.Forged)) {
-		return false
-	}
-	return st.To.IsFull() || len(r.taking(s.JID.Bare())) == 0
+// isLost tells whether a stanza that an ended session has not acknowledged is to
+// be delivered once more: a message to it or to its account. What the account
+// itself says to its sessions is not: copies, pages of an archive.
+func isLost(s *session.Session, st *stanza.Stanza) bool {
+	own := s.JID.Bare()
+	return st.Kind == stanza.Message && (st.Type == "" || st.Type == "normal" || st.Type == "chat") &&
+		st.To.Bare() == own && st.From != own && !st.From.IsZero()
 }

@@ -2,10 +2,8 @@ package route
 
 import (
 	"errors"
-	"time"
 
 	"chancery/store"
-	"chancery/xmpp/elem"
 	"chancery/xmpp/stanza"
 )
 
@@ -46,14 +44,3 @@ func noneIsNil(err error) error {
 	}
 	return err
 }
-
-func has(st *stanza.Stanza, what func(elem.Part) bool) bool {
-	for _, p := range st.Parts {
-		if what(p) {
-			return true
-		}
-	}
-	return false
-}
-
-func now() time.Time { return time.Now() }

@@ -1,7 +1,7 @@
 // Package route is the life of a stanza (RFC 6120 §10, RFC 6121 §8): READ THIS
 // FILE FIRST. A client's stanza comes in at Handle, everybody else's at Route.
 //
-//	Handle  count it, Submit, commit, tell            (route.go)
+//	Handle  Submit, commit, tell                      (route.go)
 //	Submit  the sending half: allow → archive → copy → dispatch
 //	dispatch  a domain of ours? an account? the server itself? elsewhere?
 //	Deliver the receiving half: allow → archive → choose → copy → send; nobody there: keep
@@ -56,22 +56,23 @@ type Router struct {
 	Count Counters
 }
 
-// Handle takes one stanza from a session's reader. The stanza's from is set.
-// Messages are pipelined; anything else waits until the messages before it are
-// dealt with, so that nothing overtakes (RFC 6120 §10.1).
+// Handle deals with one stanza that a session has taken (session.Take): a message,
+// which is pipelined, or anything else, which was taken alone. Its from is set.
 func (r *Router) Handle(ctx context.Context, s *session.Session, st *stanza.Stanza) {
-	if st.Kind != stanza.Message {
-		s.Drain()
-	}
-	s.Take(st)
 	r.Count.received(st.Kind)
 	t := &Transit{Stanza: st, Origin: s, At: time.Now()}
 	t.own = account.Account{ID: s.Account, JID: s.JID.Bare()}
 	t.Sender = &t.own
+	handed := false
+	defer func() {
+		if !handed { // also after a panic, which the reader catches
+			s.Done(false)
+		}
+	}()
 	err := r.Submit(ctx, t)
 	if err != nil {
 		t.abandon(err)
-		t.Then(func(context.Context) { r.refuse(t, err) })
+		t.finally = func(context.Context) { r.refuse(t, err) }
 	}
 	kept := false
 	if st.Kind == stanza.Message {
@@ -82,12 +83,12 @@ func (r *Router) Handle(ctx context.Context, s *session.Session, st *stanza.Stan
 	}
 	if len(t.rows) == 0 && !s.Busy() {
 		t.decided(ctx, nil)
-		s.Done(false)
 		return
 	}
+	handed = true
 	r.DB.Append(t.rows, func(err error) {
+		defer s.Done(kept && err == nil)
 		r.committed(t, err)
-		s.Done(kept && err == nil)
 	})
 }
 
@@ -98,7 +99,7 @@ func (r *Router) Route(ctx context.Context, st *stanza.Stanza) {
 	err := r.arrive(ctx, t)
 	if err != nil {
 		t.abandon(err)
-		t.Then(func(context.Context) { r.refuse(t, err) })
+		t.finally = func(context.Context) { r.refuse(t, err) }
 	}
 	r.commit(ctx, t)
 }

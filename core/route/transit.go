@@ -36,25 +36,31 @@ type Transit struct {
 	SenderMark, RecipientMark []byte
 
 	rows    []store.Row
-	holds   []hold
+	copies  []copied
 	after   []func(context.Context)
+	finally func(context.Context)
 	again   bool // a second try, after the session it was meant for had gone
 	reached int  // chosen sessions that took it
 	own     account.Account
 	other   account.Account
 }
 
-// hold is a place in a session's durable queue.
-type hold struct {
-	*session.Hold
+// copied is a stanza for a session: in its place in the durable queue, or to be
+// sent.
+type copied struct {
+	to     *session.Session
+	hold   *session.Hold // nil when it is to be sent
+	st     *stanza.Stanza
+	more   []byte
 	chosen bool
 }
 
 // Keep adds rows to the commit.
 func (t *Transit) Keep(rows ...store.Row) { t.rows = append(t.rows, rows...) }
 
-// Then adds something to be told after the commit, in order. It runs in a
-// goroutine that everybody waits for, so it must not wait for the database.
+// Then adds something to be done after the commit, in order, before anybody is
+// told. It runs in a goroutine that everybody waits for, so it must not wait for
+// the database.
 func (t *Transit) Then(f func(context.Context)) { t.after = append(t.after, f) }
 
 // Hand gives a session a copy: a place in its durable queue when it can be
@@ -65,40 +71,48 @@ func (t *Transit) Hand(s *session.Session, st *stanza.Stanza, more []byte) {
 }
 
 func (t *Transit) hand(s *session.Session, st *stanza.Stanza, more []byte, chosen bool) {
+	c := copied{to: s, st: st, more: more, chosen: chosen}
 	if st.Kind == stanza.Message {
-		if h := s.Reserve(st, more); h != nil {
-			t.holds = append(t.holds, hold{h, chosen})
-			t.rows = append(t.rows, h.Row(t.At))
-			return
+		if c.hold = s.Reserve(st, more); c.hold != nil && c.hold.Durable() {
+			t.rows = append(t.rows, c.hold.Row(t.At))
 		}
 	}
-	t.Then(func(context.Context) {
-		if s.SendWith(st, more) && chosen {
-			t.reached++
-		}
-	})
+	t.copies = append(t.copies, c)
 }
 
-// decided releases the places in queues, and tells when it went well.
+// decided tells, when it went well, and releases the places in queues.
 func (t *Transit) decided(ctx context.Context, err error) {
-	for _, h := range t.holds {
-		if h.Settle(err) && h.chosen {
-			t.reached++
-		}
-	}
 	if err == nil {
 		for _, f := range t.after {
 			f(ctx)
 		}
 	}
+	for i := range t.copies {
+		if c := &t.copies[i]; c.told(err) && c.chosen {
+			t.reached++
+		}
+	}
+	if err == nil && t.finally != nil {
+		t.finally(ctx)
+	}
+}
+
+// told is false when the session is over, or err.
+func (c *copied) told(err error) bool {
+	if c.hold != nil {
+		return c.hold.Settle(err) && err == nil
+	}
+	return err == nil && c.to.SendWith(c.st, c.more)
 }
 
 // abandon forgets what the stages had decided.
 func (t *Transit) abandon(why error) {
-	for _, h := range t.holds {
-		h.Settle(why)
+	for i := range t.copies {
+		if h := t.copies[i].hold; h != nil {
+			h.Settle(why)
+		}
 	}
-	t.rows, t.holds, t.after = nil, nil, nil
+	t.rows, t.copies, t.after, t.finally = nil, nil, nil, nil
 }
 
 // Namespace of XEP-0334 hints.

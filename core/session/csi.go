@@ -12,6 +12,7 @@ import (
 type backlog struct {
 	items    []deferred
 	presence map[jid.JID]int // index into items
+	bytes    int
 }
 
 type deferred struct {
@@ -19,12 +20,15 @@ type deferred struct {
 	more []byte
 }
 
-// maxDeferred bounds what one inactive session may keep in memory.
-const maxDeferred = 500
+func (d deferred) size() int { return len(d.st.Payload) + len(d.more) }
+
+// maxDeferred and maxDeferredBytes bound what one inactive session may keep in
+// memory; what is over them does not wait.
+const maxDeferred, maxDeferredBytes = 500, 256 << 10
 
 // defers tells whether st can wait. A nil backlog defers nothing.
 func (b *backlog) defers(st *stanza.Stanza) bool {
-	if b == nil || len(b.items) >= maxDeferred {
+	if b == nil || len(b.items) >= maxDeferred || b.bytes+len(st.Payload) > maxDeferredBytes {
 		return false
 	}
 	switch st.Kind {
@@ -36,10 +40,14 @@ func (b *backlog) defers(st *stanza.Stanza) bool {
 	return false
 }
 
-// onlyStates is true for chat states and nothing else.
+// onlyStates is true for chat states (XEP-0085) and nothing else.
 func onlyStates(parts []elem.Part) bool {
-	for _, p := range parts {
-		if p.Name.Space != "http://jabber.org/protocol/chatstates" && p.Name.Local != "thread" {
+	for i := range parts {
+		switch p := &parts[i].Name; {
+		case p.Space == "http://jabber.org/protocol/chatstates":
+		case p.Space == stanza.NSClient && p.Local == "thread":
+		case p.Space == "urn:xmpp:hints" && p.Local != "store":
+		default:
 			return false
 		}
 	}
@@ -47,9 +55,12 @@ func onlyStates(parts []elem.Part) bool {
 }
 
 func (b *backlog) add(st *stanza.Stanza, more []byte) {
+	d := deferred{st, more}
+	b.bytes += d.size()
 	if st.Kind == stanza.Presence {
 		if i, ok := b.presence[st.From]; ok {
-			b.items[i] = deferred{st, more}
+			b.bytes -= b.items[i].size()
+			b.items[i] = d
 			return
 		}
 		if b.presence == nil {
@@ -57,22 +68,22 @@ func (b *backlog) add(st *stanza.Stanza, more []byte) {
 		}
 		b.presence[st.From] = len(b.items)
 	}
-	b.items = append(b.items, deferred{st, more})
+	b.items = append(b.items, d)
 }
 
 // SetActive obeys <active/> and <inactive/>.
 func (s *Session) SetActive(active bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !active {
-		if s.csi == nil {
-			s.csi = &backlog{}
-		}
-		return
+	switch {
+	case s.ended.Load():
+	case active:
+		s.flushInactive()
+		s.csi = nil
+		s.pump()
+	case s.csi == nil:
+		s.csi = &backlog{}
 	}
-	s.flushInactive()
-	s.csi = nil
-	s.pump()
 }
 
 // flushInactive puts what was deferred ahead of what comes next. Called with

@@ -16,15 +16,27 @@ type inbound struct {
 	stored      uint64 // done as the disk knows it; only of a session that is kept there
 	base        uint64 // taken when XEP-0198 was enabled: h = done - base
 	asked, more uint64 // answer <r/> when done reaches asked; more is a later <r/>
-	drained     chan struct{}
 }
 
-// Take counts a stanza that came in.
-func (s *Session) Take(st *stanza.Stanza) {
-	s.tap(true, st)
+// Take counts a stanza that came in over w; Done must follow. Messages are
+// pipelined; what is taken alone waits until all before it is dealt with, so that
+// it does not overtake (RFC 6120 §10.1). Take is false when w is not the session's
+// wire any more: then the stanza does not count, and a client that resumes sends
+// it again.
+func (s *Session) Take(w Wire, st *stanza.Stanza, alone bool) bool {
 	s.mu.Lock()
-	s.in.taken++
+	for alone && s.wire == w && s.in.taken != s.in.done {
+		s.quiet.Wait()
+	}
+	mine := s.wire == w
+	if mine {
+		s.in.taken++
+	}
 	s.mu.Unlock()
+	if mine {
+		s.tap(true, st)
+	}
+	return mine
 }
 
 // Done says that the oldest stanza that was taken is dealt with; it must be
@@ -36,7 +48,7 @@ func (s *Session) Done(stored bool) {
 	in := &s.in
 	in.done++
 	if stored {
-		in.stored = in.done
+		in.stored = max(in.stored, in.done)
 	}
 	if in.asked != 0 && in.done >= in.asked {
 		s.answer()
@@ -45,9 +57,8 @@ func (s *Session) Done(stored bool) {
 			in.asked = 0
 		}
 	}
-	if in.done == in.taken && in.drained != nil {
-		close(in.drained)
-		in.drained = nil
+	if in.done == in.taken {
+		s.quiet.Broadcast()
 	}
 }
 
@@ -61,18 +72,15 @@ func (s *Session) Busy() bool {
 
 // Drain waits until all that was taken is dealt with.
 func (s *Session) Drain() {
-	for {
-		s.mu.Lock()
-		if s.in.taken == s.in.done {
-			s.mu.Unlock()
-			return
-		}
-		if s.in.drained == nil {
-			s.in.drained = make(chan struct{})
-		}
-		c := s.in.drained
-		s.mu.Unlock()
-		<-c
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drain()
+}
+
+// drain is called with mu held, which it gives away meanwhile.
+func (s *Session) drain() {
+	for s.in.taken != s.in.done {
+		s.quiet.Wait()
 	}
 }
 
@@ -81,7 +89,7 @@ func (s *Session) AckRequested() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.sm == nil:
+	case s.sm == nil || s.wire == nil:
 	case s.in.done >= s.in.taken:
 		s.answer()
 	case s.in.asked == 0:
@@ -100,45 +108,15 @@ func (s *Session) answer() {
 	case s.sm.id == "" || s.in.stored == s.in.done:
 		s.tellHandled(s.in.done)
 	default:
-		n := s.in.done
-		go s.env.DB.Append([]store.Row{handledRow(s.sm.id, n-s.in.base)}, func(err error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if err == nil {
-				s.in.stored = max(s.in.stored, n)
-				s.tellHandled(s.in.stored)
-			}
-		})
+		s.unsaved.asked = true
+		s.save()
 	}
 }
 
+// tellHandled gives h, which XEP-0198 counts modulo 2^32. Called with mu held.
 func (s *Session) tellHandled(n uint64) {
 	s.control(elem.New(stream.NSSM, "a").WithAttr("h", utoa(uint32(n-s.in.base))))
 }
-
-// storeHandled is for <resumed/>, which tells the number too. A database that is
-// away does not keep a client from resuming.
-func (s *Session) storeHandled() {
-	s.mu.Lock()
-	if s.sm == nil || s.sm.id == "" || s.in.stored == s.in.done {
-		s.mu.Unlock()
-		return
-	}
-	n := s.in.done
-	row := handledRow(s.sm.id, n-s.in.base)
-	s.mu.Unlock()
-	decided := make(chan error, 1)
-	s.env.DB.Append([]store.Row{row}, func(err error) { decided <- err })
-	if err := <-decided; err != nil {
-		return
-	}
-	s.mu.Lock()
-	s.in.stored = max(s.in.stored, n)
-	s.mu.Unlock()
-}
-
-// handled is the h that XEP-0198 counts modulo 2^32.
-func (s *Session) handled() uint32 { return uint32(s.in.done - s.in.base) }
 
 // HandledRow is the counter as it will be when the stanza that was taken last
 // is dealt with; it goes into the same commit as that stanza's other rows. ok
@@ -146,7 +124,7 @@ func (s *Session) handled() uint32 { return uint32(s.in.done - s.in.base) }
 func (s *Session) HandledRow() (row store.Row, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sm == nil || s.sm.id == "" || s.ended {
+	if s.sm == nil || s.sm.id == "" || s.ended.Load() {
 		return store.Row{}, false
 	}
 	return handledRow(s.sm.id, s.in.taken-s.in.base), true

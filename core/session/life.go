@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"runtime/debug"
 	"time"
 
+	"chancery/store"
 	"chancery/xmpp/elem"
 	"chancery/xmpp/stream"
 )
@@ -18,7 +20,7 @@ var ErrGone = errors.New("the session is over")
 // the reader, with nothing pending.
 func (s *Session) Enable(ctx context.Context, resume bool) error {
 	s.mu.Lock()
-	if s.sm != nil || s.ended {
+	if s.sm != nil || s.ended.Load() {
 		s.mu.Unlock()
 		return ErrGone
 	}
@@ -35,7 +37,10 @@ func (s *Session) Enable(ctx context.Context, resume bool) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wire == nil || s.ended {
+	if s.wire == nil || s.ended.Load() {
+		if id != "" {
+			s.env.append([]store.Row{forgetSession(id)}, nil)
+		}
 		return ErrGone
 	}
 	n := elem.New(stream.NSSM, "enabled")
@@ -53,7 +58,7 @@ func (s *Session) Enable(ctx context.Context, resume bool) error {
 func (s *Session) ResumeID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sm == nil || s.ended {
+	if s.sm == nil || s.ended.Load() {
 		return ""
 	}
 	return s.sm.id
@@ -77,37 +82,68 @@ func (s *Session) Managed() bool {
 }
 
 // Resume moves the session to another wire and sends again what the client has
-// not handled (XEP-0198 resumption). A *stream.Error is for an impossible h;
-// ErrGone means that the client must bind anew.
-func (s *Session) Resume(w Wire, f Facts, h uint32) error {
-	s.Drain() // what came in over the old wire counts
-	s.storeHandled()
+// not handled (XEP-0198 resumption). It returns when all that came in over the
+// old wire is dealt with, since <resumed/> says so. revived is true for the first
+// resumption after a restart of the server. A *stream.Error is for an impossible
+// h, and ErrGone means that the client must bind anew: both leave the session
+// where it is.
+func (s *Session) Resume(w Wire, f Facts, h uint32) (revived bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for tried := false; ; s.quiet.Wait() {
+		if err := s.mayResume(h); err != nil {
+			return false, err
+		}
+		if s.wire != nil { // the client knows that it is dead, and we do not; no more is taken from it
+			s.drop(stream.Fail(stream.Conflict, "the session was resumed from elsewhere"))
+			if err := s.mayResume(h); err != nil {
+				return false, err
+			}
+		}
+		if s.in.taken == s.in.done && s.in.stored != s.in.done && !tried {
+			// What <resumed/> says is on disk first. A database that is away
+			// does not keep a client from resuming.
+			tried = true
+			s.save()
+		}
+		if s.in.taken == s.in.done && !s.unsaved.running && (!s.sm.revived || s.sm.held == 0) {
+			break
+		}
+	}
 	l := s.sm
-	if s.ended || l == nil || l.id == "" {
+	if revived = l.revived; revived {
+		s.unsaved.rows = append(s.unsaved.rows, l.revive(h)...)
+		s.unsaved.state = true
+	} else {
+		l.ack(h)
+	}
+	s.save()
+	s.stopExpiry()
+	s.wire, s.facts = w, f
+	s.in.asked, s.in.more = 0, 0
+	s.flushInactive()
+	s.csi = nil // the state of XEP-0352 is not carried over
+	l.rewind()
+	s.out = elem.New(stream.NSSM, "resumed").With("previd", l.id).WithAttr("h", utoa(uint32(s.in.done-s.in.base))).Append(s.grow(), "")
+	s.pump()
+	return revived, nil
+}
+
+// mayResume is called with mu held.
+func (s *Session) mayResume(h uint32) error {
+	l := s.sm
+	if s.ended.Load() || l == nil || l.id == "" {
 		return ErrGone
 	}
 	if l.revived {
-		s.saveShift(l.revive(h)...)
-	} else if !l.ack(h) {
+		return nil
+	}
+	switch n := l.claim(h); {
+	case n < 0: // it has forgotten what it acknowledged, and we do not have that any more
+		return ErrGone
+	case !l.sane(n):
 		return TooHigh(h, uint32(l.base)+uint32(l.next))
 	}
-	s.trim()
-	if s.expiry != nil {
-		s.expiry.Stop()
-		s.expiry = nil
-	}
-	if old := s.wire; old != nil {
-		go old.End(nil, stream.Fail(stream.Conflict, "the session was resumed from elsewhere"))
-	}
-	s.unplug()
-	s.wire, s.Facts = w, f
-	l.next, l.asked = 0, 0
-	s.in.asked, s.in.more = 0, 0
-	s.out = elem.New(stream.NSSM, "resumed").With("previd", l.id).WithAttr("h", utoa(s.handled())).Append(s.grow(), "")
-	s.csi = nil // the state of XEP-0352 is not carried over
-	s.pump()
 	return nil
 }
 
@@ -116,11 +152,37 @@ func (s *Session) Resume(w Wire, f Facts, h uint32) error {
 func (s *Session) Lost(w Wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wire != w || s.ended {
+	if s.wire != w || s.ended.Load() {
 		return
 	}
 	s.unplug()
 	s.detached()
+}
+
+// Fail ends w with a stream error, behind what waits for it, and is Lost
+// otherwise.
+func (s *Session) Fail(w Wire, reason *stream.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wire != w {
+		go w.End(nil, reason)
+		return
+	}
+	s.hangUp(reason)
+	s.detached()
+}
+
+// Close is the closing tag of the client on w (RFC 6120 §4.4): the session is
+// over, with w behind what waits for it, unless it has moved to another wire. It
+// returns when contacts have been told.
+func (s *Session) Close(w Wire) {
+	s.mu.Lock()
+	if s.wire != w {
+		s.mu.Unlock()
+		w.End(nil, nil)
+		return
+	}
+	s.endNow(nil)
 }
 
 // unplug forgets the wire and what waited for it. Called with mu held.
@@ -130,6 +192,7 @@ func (s *Session) unplug() {
 		recycle(s.out)
 		s.out = nil
 	}
+	s.quiet.Broadcast()
 }
 
 // hangUp closes the wire behind what still waits for it. A writer that is
@@ -137,6 +200,7 @@ func (s *Session) unplug() {
 func (s *Session) hangUp(reason *stream.Error) {
 	w, rest := s.wire, s.out
 	s.wire, s.out = nil, nil
+	s.quiet.Broadcast()
 	switch {
 	case w == nil:
 	case s.writer == w:
@@ -161,96 +225,133 @@ func (s *Session) drop(reason *stream.Error) {
 // detached starts the wait for resumption. Called with mu held.
 func (s *Session) detached() {
 	window := s.env.Settings.Load().C2S.ResumeTime
-	if s.sm == nil || s.sm.id == "" || window <= 0 {
+	if s.ended.Load() || s.sm == nil || s.sm.id == "" || window <= 0 {
 		s.endLocked(nil)
 		return
 	}
-	s.flushInactive()
-	s.lost = time.Now()
 	s.expire(window)
 }
 
+// expire is called with mu held.
 func (s *Session) expire(window time.Duration) {
-	s.expiry = time.AfterFunc(window, func() {
+	s.stopExpiry()
+	var t *time.Timer
+	t = time.AfterFunc(window, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.wire == nil {
+		if s.expiry == t { // or it was resumed, and may be detached anew
 			s.endLocked(nil)
 		}
 	})
+	s.expiry = t
 }
 
-// End is for good: an orderly close, a conflict, an administrator. A nil reason
-// closes without a stream error.
+// stopExpiry is called with mu held.
+func (s *Session) stopExpiry() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+}
+
+// End is for good: a conflict, an administrator, a removed account. A nil reason
+// closes without a stream error. It does not wait for anything.
 func (s *Session) End(reason *stream.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endLocked(reason)
 }
 
-// EndNow is End that returns when contacts have been told.
-func (s *Session) EndNow(reason *stream.Error) {
-	s.mu.Lock()
-	rest, first := s.finish(reason)
-	s.mu.Unlock()
-	if first {
-		s.env.Ended(s, rest)
+// endLocked is called with mu held.
+func (s *Session) endLocked(reason *stream.Error) {
+	s.finish(reason)
+	if !s.tell {
+		s.tell = true
+		s.env.work.begin()
+		go func() {
+			defer s.env.work.end()
+			s.farewell()
+		}()
 	}
 }
 
-func (s *Session) endLocked(reason *stream.Error) {
-	if rest, first := s.finish(reason); first {
-		s.env.ends.Go(func() { s.env.Ended(s, rest) })
+// EndNow is End that returns when contacts have been told, whoever has ended the
+// session. It must not be called from the handling of one of its stanzas.
+func (s *Session) EndNow(reason *stream.Error) {
+	s.mu.Lock()
+	s.endNow(reason)
+}
+
+// endNow is called with mu held, which it releases.
+func (s *Session) endNow(reason *stream.Error) {
+	s.finish(reason)
+	mine := !s.tell
+	s.tell = true
+	s.mu.Unlock()
+	if mine {
+		s.farewell()
 	}
+	<-s.told
 }
 
 // finish is the end of a session but for what others must hear. Called with mu
 // held.
-func (s *Session) finish(reason *stream.Error) (rest []Entry, first bool) {
-	if s.ended {
-		return nil, false
+func (s *Session) finish(reason *stream.Error) {
+	if s.ended.Load() {
+		return
 	}
-	s.ended = true
+	s.ended.Store(true)
+	s.told = make(chan struct{})
 	s.hangUp(reason)
-	if s.expiry != nil {
-		s.expiry.Stop()
-	}
+	s.stopExpiry()
 	if s.sm != nil {
 		s.flushInactive()
-		for _, e := range s.sm.queue {
-			if !e.held { // the one who holds it finds another way
-				rest = append(rest, e.Entry)
-			}
-		}
-		s.sm.queue = nil
+		s.rest = s.sm.clear()
 	}
-	return rest, true
+	s.csi = nil
+}
+
+// farewell tells others, once what the session itself has said is dealt with:
+// nobody is to see it come after he saw it go.
+func (s *Session) farewell() {
+	s.mu.Lock()
+	s.drain()
+	rest := s.rest
+	s.rest = nil
+	s.mu.Unlock()
+	defer close(s.told)
+	defer func() {
+		if p := recover(); p != nil {
+			s.env.Log.Error("the end of a session met a defect of this program", "conn", s.ID, "who", s.JID.String(), "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	s.env.Ended(s, rest)
 }
 
 // Suspend closes the wire for a shutdown. A session that can be resumed is not
-// over: the next process revives it from its rows.
+// over: the next process revives it from its rows. Any other is, and EndNow must
+// follow when all are suspended.
 func (s *Session) Suspend(reason *stream.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hangUp(reason)
-	if s.expiry != nil {
-		s.expiry.Stop()
+	if s.sm == nil || s.sm.id == "" {
+		s.finish(reason)
+		return
 	}
+	s.hangUp(reason)
+	s.stopExpiry()
 }
 
-// Freeze forgets the wire and every timer: the process is about to die.
+// Freeze cuts the wire and forgets every timer: the process is about to die.
 func (s *Session) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unplug()
-	if s.expiry != nil {
-		s.expiry.Stop()
+	if w := s.wire; w != nil {
+		go w.Cut()
 	}
+	s.unplug()
+	s.stopExpiry()
 }
 
 // Ended tells whether the session is over.
-func (s *Session) Ended() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended
-}
+func (s *Session) Ended() bool { return s.ended.Load() }

@@ -40,18 +40,55 @@ type Env struct {
 	DB       *store.DB
 	Settings *settings.Live
 	Log      *slog.Logger
-	// Ended is called once, when a session is over, from a goroutine that
-	// holds no lock: contacts are told, and what was not acknowledged finds
-	// another way.
+	// Ended is called once, when a session is over and all that it sent is
+	// dealt with, from a goroutine that holds no lock: contacts are told, and
+	// what was not acknowledged finds another way.
 	Ended func(s *Session, rest []Entry)
 
 	tap  atomic.Pointer[Tap]
-	ends sync.WaitGroup // calls of Ended in goroutines of their own
+	work work // calls of Ended, and rows on their way
 }
 
-// Settle returns when all that ended sessions had to say has been said. No session
-// may end meanwhile: it is for a shutdown.
-func (e *Env) Settle() { e.ends.Wait() }
+// Settle returns when all that ended sessions had to say has been said, and what
+// sessions keep on disk is there: it is for a shutdown.
+func (e *Env) Settle() { e.work.wait() }
+
+// work counts what is under way. Unlike a sync.WaitGroup it may begin anew while
+// somebody waits.
+type work struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n is 0 again; nil while nobody waits
+}
+
+func (w *work) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+}
+
+func (w *work) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n--; w.n == 0 && w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+}
+
+func (w *work) wait() {
+	w.mu.Lock()
+	if w.n == 0 {
+		w.mu.Unlock()
+		return
+	}
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	w.mu.Unlock()
+	<-idle
+}
 
 // Tap sees the stanzas of sessions that an administrator traces.
 type Tap struct {
@@ -81,25 +118,30 @@ type Session struct {
 	JID     jid.JID
 	Account int64
 	Since   time.Time
-	Facts   Facts
 
 	want atomic.Uint32
 	// pres is the last undirected presence, as broadcast; nil while not
 	// available.
-	pres atomic.Pointer[Presence]
+	pres  atomic.Pointer[Presence]
+	ended atomic.Bool // set with mu held
 
 	mu       sync.Mutex
+	facts    Facts
 	wire     Wire   // nil while detached
 	out      []byte // nil while nothing waits
 	writer   Wire   // the wire that a writer is serving
 	last     *lastWords
-	ended    bool
-	lost     time.Time // when the wire went away
-	expiry   *time.Timer
+	expiry   *time.Timer // of the wait for resumption
 	in       inbound
 	sm       *ledger  // nil without stream management
 	csi      *backlog // not nil while the client is inactive (XEP-0352)
 	directed map[jid.JID]struct{}
+	unsaved  unsaved
+	quiet    sync.Cond // on mu: something that somebody waits for has been dealt with
+
+	rest []Entry       // for Ended
+	told chan struct{} // made at the end, closed when Ended has returned
+	tell bool          // somebody sees to the call of Ended
 }
 
 // lastWords are for the writer of a wire that the session has left.
@@ -124,11 +166,39 @@ type Presence struct {
 	Stanza   *stanza.Stanza
 	Priority int8
 	At       time.Time
+	taking   time.Time // since when messages to the bare address have come here
 }
 
-// New binds a session to a wire.
+// New makes a session. Without a wire it keeps what is sent to it until Attach
+// gives it one.
 func New(env *Env, id string, j jid.JID, account int64, w Wire, f Facts) *Session {
-	return &Session{env: env, ID: id, JID: j, Account: account, Since: time.Now(), Facts: f, wire: w}
+	s := &Session{env: env, ID: id, JID: j, Account: account, Since: time.Now(), facts: f, wire: w}
+	s.quiet.L = &s.mu
+	return s
+}
+
+// Attach gives a new session its wire. first is written ahead of everything that
+// has been sent to the session since it can be found. It is false when the
+// session is over already.
+func (s *Session) Attach(w Wire, first *stanza.Stanza) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended.Load() {
+		return false
+	}
+	waiting := s.out
+	s.wire, s.out = w, nil
+	s.out = append(first.Append(s.grow(), ""), waiting...)
+	recycle(waiting)
+	s.pump()
+	return true
+}
+
+// Facts is how the client came in, last.
+func (s *Session) Facts() Facts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
 }
 
 // Presence is nil while the resource is not available.
@@ -136,14 +206,29 @@ func (s *Session) Presence() *Presence { return s.pres.Load() }
 
 // SetPresence keeps what was broadcast; nil when the resource went away.
 func (s *Session) SetPresence(p *Presence) {
+	if p != nil {
+		p.taking = p.At
+		if old := s.pres.Load(); old != nil && old.Priority >= 0 {
+			p.taking = old.taking
+		}
+	}
 	s.pres.Store(p)
 	s.stateChanged()
+}
+
+// TakingSince is since when messages to the bare address have come here; it means
+// something while the session is Available.
+func (s *Session) TakingSince() time.Time {
+	if p := s.pres.Load(); p != nil {
+		return p.taking
+	}
+	return time.Time{}
 }
 
 // Available tells whether messages to the bare address may come here.
 func (s *Session) Available() bool {
 	p := s.pres.Load()
-	return p != nil && p.Priority >= 0
+	return p != nil && p.Priority >= 0 && !s.ended.Load()
 }
 
 // Wants tells whether all of w was asked for.
@@ -167,13 +252,17 @@ func (s *Session) SetWant(w Want, on bool) {
 func (s *Session) Direct(j jid.JID, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.directed[j]; !ok && len(s.directed) >= limit {
+	if _, ok := s.directed[j]; ok {
+		return true
+	}
+	if len(s.directed) >= limit {
 		return false
 	}
 	if s.directed == nil {
 		s.directed = map[jid.JID]struct{}{}
 	}
 	s.directed[j] = struct{}{}
+	s.changed()
 	return true
 }
 
@@ -181,7 +270,10 @@ func (s *Session) Direct(j jid.JID, limit int) bool {
 func (s *Session) Undirect(j jid.JID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.directed, j)
+	if _, ok := s.directed[j]; ok {
+		delete(s.directed, j)
+		s.changed()
+	}
 }
 
 // Directed lists who got directed presence, and forgets them when take is set.
@@ -192,8 +284,9 @@ func (s *Session) Directed(take bool) []jid.JID {
 	for j := range s.directed {
 		out = append(out, j)
 	}
-	if take {
+	if take && len(out) > 0 {
 		s.directed = nil
+		s.changed()
 	}
 	return out
 }
@@ -217,7 +310,7 @@ func (s *Session) SendWith(st *stanza.Stanza, more []byte) bool {
 	s.tap(false, st)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended.Load() {
 		return false
 	}
 	if s.csi.defers(st) {
@@ -233,7 +326,7 @@ func (s *Session) SendWith(st *stanza.Stanza, more []byte) bool {
 // put appends a stanza to what is to be written. Called with mu held.
 func (s *Session) put(st *stanza.Stanza, more []byte) {
 	if s.sm != nil {
-		s.sm.add(&entry{Entry: Entry{Stanza: st, More: more}})
+		s.sm.add(&entry{Entry: Entry{Stanza: st, More: more, At: time.Now()}})
 		return
 	}
 	s.out = st.AppendWith(s.grow(), "", more)
@@ -267,7 +360,7 @@ type Status struct {
 	Resumable bool `json:"resumable"`
 	Inactive  bool `json:"inactive"`
 	Unacked   int  `json:"unacknowledged"`
-	Waiting   int  `json:"outbox_bytes"`
+	Waiting   int  `json:"outbox_bytes"` // not written yet
 }
 
 // Status looks at the session.
@@ -277,6 +370,7 @@ func (s *Session) Status() Status {
 	st := Status{Attached: s.wire != nil, Inactive: s.csi != nil, Waiting: len(s.out)}
 	if s.sm != nil {
 		st.Resumable, st.Unacked = s.sm.id != "", len(s.sm.queue)
+		st.Waiting += s.sm.waiting
 	}
 	return st
 }

@@ -26,6 +26,9 @@ func checkLimits(c *C2S) error {
 	if c.StanzaBytes > c.OutboxBytes {
 		errs = append(errs, errors.New("c2s.stanza_bytes is more than c2s.outbox_bytes: such a stanza could never be delivered"))
 	}
+	if c.StanzaBytes > c.QueueBytes {
+		errs = append(errs, errors.New("c2s.stanza_bytes is more than c2s.queue_bytes: such a stanza could never be acknowledged"))
+	}
 	if c.TLSTime > c.NegotiationTime {
 		errs = append(errs, errors.New("c2s.tls_time is more than c2s.negotiation_time, which contains it"))
 	}

@@ -101,8 +101,13 @@ type C2S struct {
 	// closed with policy-violation.
 	OutboxBytes int `name:"outbox_bytes" default:"1MiB" unit:"bytes" min:"64KiB" max:"1GiB"`
 
-	// Stanzas sent and not yet acknowledged (XEP-0198), kept for resumption. Beyond it the session is ended.
+	// Stanzas kept for a client that is away and may resume its session (XEP-0198). Beyond it the session is ended, and
+	// messages go to the offline store.
 	QueueStanzas int `name:"queue_stanzas" default:"1000" min:"10" max:"1000000"`
+
+	// Bytes of stanzas sent and not yet acknowledged (XEP-0198), counting 256 for each stanza beside its content, whether
+	// the client is there or away. Beyond it the session is ended.
+	QueueBytes int `name:"queue_bytes" default:"4MiB" unit:"bytes" min:"64KiB" max:"1GiB"`
 
 	// Sessions of one account at the same time.
 	MaxResources int `name:"max_resources" default:"10" min:"1" max:"1000"`

@@ -42,7 +42,7 @@ func (c *conn) bind(ctx context.Context, set *settings.Settings) error {
 		case elem.N(stanza.NSClient, "iq"):
 			err = c.bindRequest(set, e, who)
 		case elem.N(stream.NSSM, "resume"):
-			err = c.resume(e)
+			err = c.resume(ctx, e)
 		case elem.N(stream.NSSM, "enable"):
 			err = c.say(unexpected())
 		default:
@@ -91,9 +91,12 @@ func (c *conn) bindRequest(set *settings.Settings, e *elem.Element, who account.
 	if err != nil {
 		return err
 	}
+	result := stanza.New(stanza.IQ, "result", elem.New(stream.NSBind, "bind").Add(elem.New(stream.NSBind, "jid").SetText(s.JID.String())))
+	result.ID = st.ID
+	if !s.Attach(c, result) {
+		return stream.Fail(stream.Conflict, "the session was ended before it began")
+	}
 	c.sess = s
-	s.Send(&stanza.Stanza{Kind: stanza.IQ, Type: "result", ID: st.ID,
-		Payload: elem.New(stream.NSBind, "bind").Add(elem.New(stream.NSBind, "jid").SetText(s.JID.String())).Append(nil, stanza.NSClient)})
 	return nil
 }
 
@@ -108,7 +111,7 @@ func (c *conn) enter(set *settings.Settings, who account.Account, wanted string)
 		if err != nil || !full.IsFull() {
 			return nil, stanza.Refuse(stanza.BadRequest, "that is not a resource")
 		}
-		s := session.New(c.srv.Sessions, c.id[:12], full, who.ID, c, c.sessionFacts())
+		s := session.New(c.srv.Sessions, c.name, full, who.ID, nil, c.sessionFacts())
 		replaced, err := c.srv.Online.Bind(s, online.Policy{Conflict: set.C2S.Conflict, Max: set.C2S.MaxResources})
 		switch {
 		case errors.Is(err, online.ErrTooMany):
@@ -135,7 +138,7 @@ func (c *conn) sessionFacts() session.Facts {
 
 // resume moves an earlier session to this connection. The answer for somebody
 // else's session, or none, is the same.
-func (c *conn) resume(e *elem.Element) error {
+func (c *conn) resume(ctx context.Context, e *elem.Element) error {
 	previd, _ := e.Attr("previd")
 	text, _ := e.Attr("h")
 	h, err := strconv.ParseUint(string(text), 10, 32)
@@ -147,7 +150,8 @@ func (c *conn) resume(e *elem.Element) error {
 		return c.say(failed(stanza.ItemNotFound))
 	}
 	var fatal *stream.Error
-	switch err := s.Resume(c, c.sessionFacts(), uint32(h)); {
+	revived, err := s.Resume(c, c.sessionFacts(), uint32(h))
+	switch {
 	case errors.As(err, &fatal):
 		return fatal
 	case err != nil:
@@ -155,6 +159,10 @@ func (c *conn) resume(e *elem.Element) error {
 	}
 	c.srv.Count.Resumed.Add(1)
 	c.sess = s
+	c.log.Debug("session resumed", "who", s.JID.String(), "session", s.ID)
+	if revived && c.srv.Revived != nil {
+		c.srv.Revived(ctx, s)
+	}
 	return nil
 }
 

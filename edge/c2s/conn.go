@@ -35,6 +35,7 @@ type conn struct {
 	tls  *tls.Conn
 	dec  *elem.Decoder
 	log  *slog.Logger
+	name string // for logs
 	id   string // of the stream, new with every header
 
 	facts  live.Facts
@@ -65,11 +66,11 @@ type login struct {
 
 func newConn(s *Server, door *listen.Conn) *conn {
 	s.Count.Streams.Add(1)
-	id := rand.Text()[:12]
+	name := rand.Text()[:12]
 	return &conn{
-		srv: s, door: door, net: door, id: id, ended: make(chan struct{}), turn: make(chan struct{}, 1),
+		srv: s, door: door, net: door, name: name, id: name, ended: make(chan struct{}), turn: make(chan struct{}, 1),
 		dec: elem.NewDecoder(stanza.NSClient, before(s.Settings.Load())),
-		log: s.Log.With("conn", id, "peer", door.Remote().String()),
+		log: s.Log.With("conn", name, "peer", door.Remote().String()),
 	}
 }
 
@@ -194,6 +195,7 @@ func (c *conn) hangUp(why error) {
 			c.Cut()
 		}
 	}
+	<-c.ended // somebody else may be saying it
 	c.dec.Release()
 	c.door.Linger()
 }

@@ -59,6 +59,9 @@ type Server struct {
 	// Features are advertised beyond what is negotiated here, before and after
 	// authentication.
 	Features func(s *settings.Settings, authenticated bool) []*elem.Node
+	// Revived is told of a session that was resumed after a restart of the
+	// server, which may have missed something. It may be nil.
+	Revived func(ctx context.Context, s *session.Session)
 	// LoginFailed is told of every failed attempt, for the audit.
 	LoginFailed func(who jid.JID, from netip.Addr, mechanism, why string)
 
@@ -93,6 +96,9 @@ func (s *Server) Serve(ctx context.Context, door *listen.Conn) {
 	}
 	if !stay() {
 		c.sess.Suspend(Shutdown())
+		if c.sess.Ended() {
+			c.sess.EndNow(nil)
+		}
 	}
 	door.Go(func() { c.stanzas(ctx) })
 }

@@ -22,8 +22,8 @@ func (c *conn) stanzas(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("a connection ended by a defect of this program", "who", c.sess.JID.String(), "panic", p, "stack", string(debug.Stack()))
-			c.End(nil, stream.Fail(stream.InternalServerError, ""))
-			c.sess.Lost(c)
+			c.sess.Fail(c, stream.Fail(stream.InternalServerError, ""))
+			<-c.ended
 		}
 	}()
 	c.door.NoWait()
@@ -32,16 +32,23 @@ func (c *conn) stanzas(ctx context.Context) {
 	var e *stream.Error
 	switch {
 	case errors.Is(err, errOrderly):
-		c.sess.EndNow(nil) // closes the wire behind what still waits for it (RFC 6120 §4.4)
+		c.sess.Drain() // what came before the closing tag is answered before ours (RFC 6120 §4.4)
+		c.sess.Close(c)
 		<-c.ended
 	case errors.As(err, &e):
-		c.End(nil, e)
-		c.sess.Lost(c)
+		c.sess.Fail(c, e)
+		<-c.ended
+	case errors.Is(err, errLeft):
+		<-c.ended
 	default:
 		c.sess.Lost(c)
 	}
 	c.hangUp(errClosed)
 }
+
+// errLeft says that the session has ended or goes on elsewhere; somebody sees to
+// the end of the connection.
+var errLeft = errors.New("the session has left the connection")
 
 // reader is the part of a connection that only its reading goroutine knows.
 type reader struct {
@@ -69,6 +76,7 @@ func (r *reader) run(ctx context.Context) error {
 		case elem.StreamOpen:
 			return stream.Fail(stream.NotWellFormed, "a stream header inside a stream")
 		}
+		r.begun = time.Time{} // what follows has its own time
 		if err := r.element(ctx, r.dec.Element()); err != nil {
 			return err
 		}
@@ -193,24 +201,23 @@ func (r *reader) stanza(ctx context.Context, e *elem.Element) error {
 	if st.Lang == "" { // RFC 6120 §8.1.5
 		st.Lang = r.lang
 	}
-	if err != nil {
+	if alone := err != nil || st.Kind != stanza.Message; !r.sess.Take(r.conn, st, alone) {
+		return errLeft
+	}
+	switch {
+	case err != nil:
 		r.malformed(st)
-		return nil
+	case st.Kind == stanza.IQ && st.Type == "set" && st.Has(stream.NSSession, "session") && (st.To.IsZero() || st.To == r.domain):
+		r.established(st)
+	default:
+		r.srv.Router.Handle(ctx, r.sess, st)
 	}
-	if st.Kind == stanza.IQ && st.Type == "set" && st.Has(stream.NSSession, "session") && (st.To.IsZero() || st.To == r.domain) {
-		st = r.answered(st)
-		r.sess.Send(st)
-		return nil
-	}
-	r.srv.Router.Handle(ctx, r.sess, st)
 	return nil
 }
 
 // malformed answers a stanza whose 'to' is no address (RFC 6120 §8.3.3.8). The
 // address cannot be given back.
 func (r *reader) malformed(st *stanza.Stanza) {
-	r.sess.Drain()
-	r.sess.Take(st)
 	defer r.sess.Done(false)
 	if st.Type == "error" || st.Type == "result" {
 		return
@@ -221,13 +228,10 @@ func (r *reader) malformed(st *stanza.Stanza) {
 	r.sess.Send(answer)
 }
 
-// answered is the empty result for RFC 3921's session, which old clients ask
-// for.
-func (r *reader) answered(st *stanza.Stanza) *stanza.Stanza {
-	r.sess.Drain()
-	r.sess.Take(st)
+// established is the answer to RFC 3921's session, which old clients ask for.
+func (r *reader) established(st *stanza.Stanza) {
 	defer r.sess.Done(false)
-	return st.Result()
+	r.sess.Send(st.Result())
 }
 
 // management is XEP-0198 after binding.
@@ -263,7 +267,7 @@ func (r *reader) enable(ctx context.Context, e *elem.Element) error {
 	r.sess.Drain()
 	switch err := r.sess.Enable(ctx, string(resume) == "true" || string(resume) == "1"); {
 	case errors.Is(err, session.ErrGone):
-		return errClosed
+		return errLeft
 	case err != nil:
 		r.log.Error("a session cannot be made resumable", "who", r.sess.JID.String(), "err", err)
 		r.sess.Control(failed(stanza.InternalServerError))

@@ -148,8 +148,11 @@ func (w *world) sendType(from, to, typ, inner string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := session.New(w.env, "test", full, a.ID, &wire{}, session.Facts{})
-	w.router.Handle(w.t.Context(), s, parse(w.t, fmt.Sprintf("<message xmlns='jabber:client' from='%s' to='%s' type='%s' id='x'>%s</message>", full, to, typ, inner)))
+	wire := &wire{}
+	s := session.New(w.env, "test", full, a.ID, wire, session.Facts{})
+	st := parse(w.t, fmt.Sprintf("<message xmlns='jabber:client' from='%s' to='%s' type='%s' id='x'>%s</message>", full, to, typ, inner))
+	s.Take(wire, st, false)
+	w.router.Handle(w.t.Context(), s, st)
 }
 
 // arrives is a message from another server.

@@ -57,7 +57,7 @@ func (r *Registration) changePassword(ctx context.Context, q *route.Query, a acc
 	switch {
 	case !r.settings.Load().Registration.PasswordChange:
 		return stanza.Refuse(stanza.NotAllowed, "passwords are not changed here")
-	case q.Session.Facts.TLS == "":
+	case q.Session.Facts().TLS == "":
 		return stanza.Refuse(stanza.NotAuthorized, "the stream is not encrypted")
 	case wish.username == "" || wish.password == "":
 		return stanza.Refuse(stanza.BadRequest, "a user name and a new password are needed")
@@ -74,7 +74,7 @@ func (r *Registration) changePassword(ctx context.Context, q *route.Query, a acc
 	err = r.db.Write(ctx, func(tx store.Tx) error { return r.accounts.SetCredentials(ctx, tx, a.ID, secret) })
 	if err == nil {
 		r.accounts.Changed(a.JID)
-		r.log.Info("password changed by its user", "who", a.JID.String(), "peer", q.Session.Facts.Remote)
+		r.log.Info("password changed by its user", "who", a.JID.String(), "peer", q.Session.Facts().Remote)
 	}
 	return err
 }
@@ -96,7 +96,7 @@ func (r *Registration) remove(ctx context.Context, q *route.Query, a account.Acc
 	}
 	err := r.remover.Remove(ctx, a, func() { q.Session.Send(q.Result()) })
 	if err == nil {
-		r.log.Info("account removed by its user", "who", a.JID.String(), "peer", q.Session.Facts.Remote)
+		r.log.Info("account removed by its user", "who", a.JID.String(), "peer", q.Session.Facts().Remote)
 	}
 	return err
 }

@@ -179,8 +179,7 @@ func TestUserChangesHisPassword(t *testing.T) {
 		s.stranger(t, "set", fill("romeo", "old"), home, true)
 		s.stranger(t, "set", fill("juliet", "hers"), home, true)
 		phone := s.login(t, "romeo@a.example/phone")
-		plain := s.login(t, "romeo@a.example/plain")
-		plain.Facts.TLS = ""
+		plain := sessiontest.NewPlain("romeo@a.example/plain", phone.Account)
 		own, server := routetest.Own(phone.Session), routetest.Asker{From: phone.JID, Session: phone.Session}
 		for _, c := range []struct {
 			name      string

@@ -25,13 +25,22 @@ type Client struct {
 // New binds a session without stream management. The account's id is for the
 // test to choose; the facts say that the stream is encrypted.
 func New(full string, account int64) *Client {
+	return newClient(full, account, session.Facts{Remote: "192.0.2.1:5222", TLS: "TLS 1.3", Mechanism: "PLAIN"})
+}
+
+// NewPlain is New without encryption.
+func NewPlain(full string, account int64) *Client {
+	return newClient(full, account, session.Facts{Remote: "192.0.2.1:5222", Mechanism: "SCRAM-SHA-1"})
+}
+
+func newClient(full string, account int64, facts session.Facts) *Client {
 	env := &session.Env{
 		Settings: settings.Fixed(settings.Defaults()),
 		Log:      slog.New(slog.DiscardHandler),
 		Ended:    func(*session.Session, []session.Entry) {},
 	}
 	c := &Client{wire: make(wire, 1024)}
-	c.Session = session.New(env, "test", jid.MustParse(full), account, c.wire, session.Facts{Remote: "192.0.2.1:5222", TLS: "TLS 1.3", Mechanism: "PLAIN"})
+	c.Session = session.New(env, "test", jid.MustParse(full), account, c.wire, facts)
 	return c
 }
 
