@@ -178,7 +178,7 @@ func readOnly(ctx context.Context, g *ground, r *report) error {
 		name:   "files read-only",
 		inject: frozen(true),
 		heal:   frozen(false),
-		log:    regexp.MustCompile(`(?i)read-?only|not permitted|cannot write`),
+		log:    regexp.MustCompile(`(?i)read-?only|cannot be written`),
 	})
 }
 

@@ -249,15 +249,3 @@ func (t *talker) forget(lost []any) {
 		<-t.room
 	}
 }
-
-// count tells how many messages have this fate.
-func (t *talker) count(f fate) (n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, g := range t.fates {
-		if g == f {
-			n++
-		}
-	}
-	return n
-}
