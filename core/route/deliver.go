@@ -131,6 +131,16 @@ func (t *Transit) missed(chosen []*session.Session) []*session.Session {
 	return out
 }
 
+// unanswered tells who asked an ended session something that he will not hear from
+// it: an iq is always answered (RFC 6120 §8.2.3). He may have got an answer
+// already, when only the acknowledgement was lost; then this is one too many, which
+// clients drop.
+func (r *Router) unanswered(ctx context.Context, s *session.Session, st *stanza.Stanza) {
+	if st.Kind == stanza.IQ && (st.Type == "get" || st.Type == "set") && st.To == s.JID && !st.From.IsZero() {
+		r.Route(ctx, st.Bounce(stanza.Refuse(stanza.ServiceUnavailable, "")))
+	}
+}
+
 // Rehome finds another way for what an ended session has not acknowledged
 // (XEP-0198 resumption). The rows of the session go in the same commit.
 func (r *Router) Rehome(ctx context.Context, s *session.Session, rest []session.Entry) {
@@ -141,6 +151,7 @@ func (r *Router) Rehome(ctx context.Context, s *session.Session, rest []session.
 			t := r.second(ctx, e.Stanza, e.More, e.At)
 			all, rows = append(all, t), append(rows, t.rows...)
 		}
+		r.unanswered(ctx, s, e.Stanza)
 	}
 	decided := func(err error) {
 		for _, t := range all {
