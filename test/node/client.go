@@ -58,6 +58,7 @@ type Conn struct {
 	events  []Event
 	asked   int // <r/> of XEP-0198 that are not looked at yet
 	handled uint32
+	bytes   int  // that came, as the decoder saw them
 	counts  bool // XEP-0198 is on: stanzas that come are counted
 	gone    bool // reads and discards: the network is dead and nobody knows
 	stopped bool // does not read
@@ -131,11 +132,18 @@ func (c *Conn) Asked() int {
 	return n
 }
 
-// Handled is the number of stanzas that came since XEP-0198 was enabled, and SetHandled continues a count.
+// Handled is the number of stanzas that came since XEP-0198 was enabled.
 func (c *Conn) Handled() uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.handled
+}
+
+// Received is the number of bytes that came, inside TLS.
+func (c *Conn) Received() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
 }
 
 // SetHandled continues the count of another connection.
@@ -337,6 +345,7 @@ func (t *tap) Read(b []byte) (int, error) {
 		t.c.mu.Unlock()
 		n, err := t.conn.Read(b)
 		t.c.mu.Lock()
+		t.c.bytes += n
 		deaf := t.c.gone
 		t.c.mu.Unlock()
 		if err != nil || !deaf {
