@@ -13,7 +13,6 @@ import (
 
 	"chancery/admin/api"
 	"chancery/base/config"
-	"chancery/base/obs"
 	"chancery/store"
 )
 
@@ -21,10 +20,8 @@ func (c *cli) backup() *cobra.Command {
 	return &cobra.Command{
 		Use: "backup FILE", Short: "Copy the database while the server works",
 		Long: `Copy the database while the server works: accounts, contacts, archives, settings, as of one moment. FILE (- is standard output)
-is a SQLite file, and as secret as the database. Keys and certificates are not in it; they are the folders tls and ca in the
-data folder.
-
-A server on PostgreSQL is backed up with pg_dump.`,
+is a SQLite file whatever the database, and can be restored to either; it is as secret as the database. Keys and certificates
+are not in it: they are the folders tls and ca in the data folder.`,
 		Example: "  chancery backup /backup/chancery-$(date +%F).db\n  chancery backup - | ssh safe.example.org 'cat > chancery.db'",
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,8 +83,9 @@ func syncDir(dir string) error {
 func (c *cli) restore() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore FILE", Short: "Put a backup in the place of a stopped server's database",
-		Long: `Put a backup in the place of a stopped server's database, named by --data or --config. The backup is checked first, and brought up
-to the schema of this version. The database that was there is kept beside it.`,
+		Long: `Put a backup in the place of a stopped server's database, named by --data or --config. The backup is checked first. A SQLite
+database that was there is kept beside it; a PostgreSQL database must be empty. A backup of either goes into either: that is also the
+way from one to the other.`,
 		Example: "  systemctl stop chancery && chancery restore /backup/chancery.db --config chancery.toml",
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,12 +93,16 @@ to the schema of this version. The database that was there is kept beside it.`,
 			if err != nil {
 				return err
 			}
+			info, err := store.Check(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
 			kept, err := c.restoreInto(cmd.Context(), args[0], cfg)
 			if err != nil {
 				return err
 			}
-			return c.print(map[string]string{"database": cfg.Database, "kept": kept}, func(w io.Writer) {
-				fmt.Fprintf(w, "Restored %s to %s.\n", args[0], cfg.Database)
+			return c.print(map[string]any{"database": cfg.SafeDatabase(), "kept": kept, "backup": info}, func(w io.Writer) {
+				fmt.Fprintf(w, "Restored %s, %s, to %s.\n", args[0], some(int(info.Accounts), "account"), cfg.SafeDatabase())
 				if kept != "" {
 					fmt.Fprintf(w, "What was there is now %s; remove it when you are content.\n", kept)
 				}
@@ -109,7 +111,7 @@ to the schema of this version. The database that was there is kept beside it.`,
 	}
 }
 
-// stopped is the configuration of a server that must not be running, and is on SQLite.
+// stopped is the configuration of a server that must not be running.
 func (c *cli) stopped(ctx context.Context) (*config.Config, error) {
 	var cfg *config.Config
 	var err error
@@ -127,9 +129,7 @@ func (c *cli) stopped(ctx context.Context) (*config.Config, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case cfg.Postgres():
-		return nil, errors.New("this server keeps its rows in PostgreSQL; restore them with pg_restore or psql")
-	case api.Running(ctx, cfg.AdminSocket()), store.InUse(cfg.Database):
+	case api.Running(ctx, cfg.AdminSocket()), !cfg.Postgres() && store.InUse(cfg.Database):
 		return nil, fmt.Errorf("a server is running on %s; stop it first", cfg.Data)
 	}
 	return cfg, nil
@@ -137,24 +137,12 @@ func (c *cli) stopped(ctx context.Context) (*config.Config, error) {
 
 // restoreInto returns the name under which the old database was kept; "" when there was none.
 func (c *cli) restoreInto(ctx context.Context, backup string, cfg *config.Config) (kept string, err error) {
+	log, _ := c.newLog(config.Log{Level: "warn"})
+	if cfg.Postgres() {
+		return "", store.Restore(ctx, backup, store.Config{Driver: store.Postgres, DSN: cfg.Database}, log)
+	}
 	if err := os.MkdirAll(filepath.Dir(cfg.Database), 0o700); err != nil {
 		return "", err
-	}
-	fresh := cfg.Database + ".restored"
-	defer removeDatabase(fresh)
-	err = writeWhole(fresh, func(w io.Writer) error {
-		in, err := os.Open(backup)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		return copyDatabase(w, in, backup)
-	})
-	if err != nil {
-		return "", err
-	}
-	if err := c.checkDatabase(ctx, fresh); err != nil {
-		return "", fmt.Errorf("%s cannot be used: %w", backup, err)
 	}
 	if _, err := os.Stat(cfg.Database); err == nil {
 		kept = cfg.Database + ".before-" + time.Now().Format("20060102-150405")
@@ -162,54 +150,19 @@ func (c *cli) restoreInto(ctx context.Context, backup string, cfg *config.Config
 			return "", err
 		}
 	}
-	if err := os.Rename(fresh, cfg.Database); err != nil {
-		return kept, err
+	err = store.Restore(ctx, backup, store.Config{Driver: store.SQLite, Path: cfg.Database}, log)
+	if err != nil && kept != "" {
+		return "", errors.Join(err, moveDatabase(kept, cfg.Database))
 	}
-	return kept, syncDir(filepath.Dir(cfg.Database))
+	return kept, err
 }
 
-func copyDatabase(w io.Writer, in io.Reader, name string) error {
-	const magic = "SQLite format 3\x00"
-	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(in, head); err != nil || string(head) != magic {
-		return fmt.Errorf("%s is not a backup of Chancery", name)
-	}
-	if _, err := w.Write(head); err != nil {
-		return err
-	}
-	_, err := io.Copy(w, in)
-	return err
-}
-
-// checkDatabase opens it as the server would, and looks at every page.
-func (c *cli) checkDatabase(ctx context.Context, path string) error {
-	log, _ := obs.NewLog(c.err, obs.LogOptions{})
-	db, err := store.Open(ctx, store.Config{Driver: store.SQLite, Path: path}, log)
-	if err != nil {
-		return err
-	}
-	var verdict string
-	err = db.Read().QueryRow(ctx, "PRAGMA quick_check(1)").Scan(&verdict)
-	if err == nil && verdict != "ok" {
-		err = fmt.Errorf("it is damaged: %s", verdict)
-	}
-	return errors.Join(err, db.Close())
-}
-
-// suffixes of the files that belong to one SQLite database.
-func suffixes() []string { return []string{"", "-wal", "-shm"} }
-
+// moveDatabase renames all files of a SQLite database. The log goes first: a database without its log is not the same.
 func moveDatabase(from, to string) error {
-	for _, s := range suffixes() {
-		if err := os.Rename(from+s, to+s); err != nil && !(s != "" && errors.Is(err, os.ErrNotExist)) {
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
+		if err := os.Rename(from+suffix, to+suffix); err != nil && !(suffix != "" && errors.Is(err, os.ErrNotExist)) {
 			return err
 		}
 	}
 	return nil
-}
-
-func removeDatabase(path string) {
-	for _, s := range append(suffixes(), ".lock") {
-		_ = os.Remove(path + s)
-	}
 }

@@ -263,13 +263,18 @@ func TestPortInUseIsReplacedAndSaid(t *testing.T) {
 	}
 }
 
-func TestPostgresByOneFlag(t *testing.T) {
+// postgres is the URL of an empty database.
+func postgres(t *testing.T) string {
+	t.Helper()
 	pg, err := pgx.ParseConfig(storetest.PostgresConfig(t).DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dsn := fmt.Sprintf("postgres://%s@/%s?host=%s", pg.User, pg.Database, url.QueryEscape(pg.Host))
-	data := t.TempDir()
+	return fmt.Sprintf("postgres://%s@/%s?host=%s", pg.User, pg.Database, url.QueryEscape(pg.Host))
+}
+
+func TestPostgresByOneFlag(t *testing.T) {
+	data, dsn := t.TempDir(), postgres(t)
 	for range 2 { // the second time with what the first has left
 		r, d := startDev(t, data, "--database", dsn)
 		if c, err := login(t, d, d.Accounts[0], false); err != nil {
@@ -281,6 +286,22 @@ func TestPostgresByOneFlag(t *testing.T) {
 			t.Errorf("%+v", s.Database)
 		}
 		r.end()
+	}
+}
+
+func TestBackupOfPostgresIsRestoredToSQLite(t *testing.T) {
+	r, d := startDev(t, t.TempDir(), "--database", postgres(t))
+	file := filepath.Join(t.TempDir(), "copy.db")
+	ok(t, "backup", file, "--data", d.Data)
+	r.end()
+	data := t.TempDir()
+	ok(t, "restore", file, "--data", data)
+	_, again := startDev(t, data)
+	romeo := d.Accounts[0] // with his old password; the new folder does not know it
+	if c, err := login(t, again, romeo, false); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
 	}
 }
 
@@ -422,8 +443,8 @@ func TestBackupIsRestored(t *testing.T) {
 			t.Errorf("%s was restored", bad)
 		}
 	}
-	kept := answer[map[string]string](t, "restore", file, "--data", data)["kept"]
-	if _, err := os.Stat(kept); err != nil {
+	restored := answer[struct{ Kept string }](t, "restore", file, "--data", data)
+	if _, err := os.Stat(restored.Kept); err != nil {
 		t.Error("the old database is not kept:", err)
 	}
 	_, again := startDev(t, data)
@@ -437,7 +458,7 @@ func TestBackupIsRestored(t *testing.T) {
 
 	empty := filepath.Join(t.TempDir(), "new", "data")
 	ok(t, "restore", file, "--data", empty)
-	if left, _ := filepath.Glob(filepath.Join(empty, "*")); len(left) != 1 {
+	if left, _ := filepath.Glob(filepath.Join(empty, "*")); len(left) != 2 { // and its lock
 		t.Errorf("left behind: %q", left)
 	}
 }

@@ -43,6 +43,22 @@ func (c *cli) settingList() *cobra.Command {
 	return cmd
 }
 
+// settingNames completes the names of settings; tail stands behind each.
+func settingNames(tail string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var all []cobra.Completion
+		for _, e := range settings.Describe() {
+			first, _, _ := strings.Cut(e.Doc, "\n")
+			all = append(all, cobra.CompletionWithDesc(e.Name+tail, first))
+		}
+		directive := cobra.ShellCompDirectiveNoFileComp
+		if tail != "" {
+			directive |= cobra.ShellCompDirectiveNoSpace
+		}
+		return all, directive
+	}
+}
+
 // under tells whether a setting is the one named, or stands below it.
 func under(name string, prefix []string) bool {
 	return len(prefix) == 0 || name == prefix[0] || strings.HasPrefix(name, strings.TrimSuffix(prefix[0], ".")+".")
@@ -62,7 +78,7 @@ func settingTable(w io.Writer, all []settings.Value) {
 
 func (c *cli) settingGet() *cobra.Command {
 	return &cobra.Command{
-		Use: "get NAME", Short: "Print one value", Example: "  chancery setting get c2s.stanza_bytes", Args: exactly("NAME"),
+		Use: "get NAME", Short: "Print one value", Example: "  chancery setting get c2s.stanza_bytes", Args: exactly("NAME"), ValidArgsFunction: settingNames(""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := c.client(cmd.Context())
 			if err != nil {
@@ -83,7 +99,7 @@ func (c *cli) settingSet() *cobra.Command {
 		Long: "Change settings. They are checked together: either all are changed or none. A list is written one,two.",
 		Example: `  chancery setting set registration.enabled=true
   chancery setting set c2s.stanza_bytes=512KiB c2s.resume_time=15m`,
-		Args: atLeast("NAME=VALUE"),
+		Args: atLeast("NAME=VALUE"), ValidArgsFunction: settingNames("="),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 && !strings.Contains(args[0], "=") { // set NAME VALUE
 				args = []string{args[0] + "=" + args[1]}
@@ -104,6 +120,7 @@ func (c *cli) settingSet() *cobra.Command {
 func (c *cli) settingReset() *cobra.Command {
 	return &cobra.Command{
 		Use: "reset NAME...", Short: "Return settings to their defaults", Example: "  chancery setting reset c2s.stanza_bytes", Args: atLeast("NAME"),
+		ValidArgsFunction: settingNames(""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes := make([]settings.Change, len(args))
 			for i, name := range args {
@@ -133,7 +150,7 @@ func (c *cli) changeSettings(cmd *cobra.Command, changes []settings.Change) erro
 func (c *cli) settingDescribe() *cobra.Command {
 	return &cobra.Command{
 		Use: "describe [NAME]", Short: "Print the manual of settings", Long: "Print the manual of one setting, of those below a name, or of all. No server is asked.",
-		Example: "  chancery setting describe c2s.resume_time", Args: atMost("NAME"),
+		Example: "  chancery setting describe c2s.resume_time", Args: atMost("NAME"), ValidArgsFunction: settingNames(""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			chosen := []settings.Entry{}
 			for _, e := range settings.Describe() {
