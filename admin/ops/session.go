@@ -9,6 +9,7 @@ import (
 
 	"chancery/core/session"
 	"chancery/xmpp/jid"
+	"chancery/xmpp/stanza"
 	"chancery/xmpp/stream"
 )
 
@@ -68,7 +69,7 @@ func describe(s *session.Session) Session {
 	d := Session{JID: s.JID, ID: s.ID, Since: s.Since, Facts: s.Facts(), Status: s.Status()}
 	if p := s.Presence(); p != nil {
 		d.Presence, d.Priority, d.LastSent = "available", int(p.Priority), stamp(p.At)
-		if show := p.Stanza.Find("jabber:client", "show"); show != nil {
+		if show := p.Stanza.Find(stanza.NSClient, "show"); show != nil && show.Text != "" {
 			d.Presence = show.Text
 		}
 	}
