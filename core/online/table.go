@@ -168,11 +168,14 @@ func (t *Table) All() []*session.Session {
 	return all
 }
 
-// Resumable enters a session under its XEP-0198 id.
+// Resumable enters a session under its XEP-0198 id, unless it is over already.
 func (t *Table) Resumable(id string, s *session.Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.resumable[id] = s
+	if s.Ended() { // Remove may have been here
+		delete(t.resumable, id)
+	}
 }
 
 // Resume finds the session of an id; nil when there is none for that account.
