@@ -19,7 +19,7 @@ func (s *Server) buildOps() {
 	)
 	s.Ops = &ops.Ops{
 		DB: s.DB, Accounts: s.Accounts, Hosts: s.Hosts, Settings: s.Settings, Log: s.log,
-		Forget: forgets(s), Refresh: s.refresh, Online: s.Online, Traces: ops.NewTraces(s.Sessions), Tail: s.opt.Tail,
+		Forget: forgets(s), Farewell: s.parts.presences.Farewell, Refresh: s.refresh, Online: s.Online, Traces: ops.NewTraces(s.Sessions), Tail: s.opt.Tail,
 		Node: ops.Node{
 			Build: obs.ReadBuild(), Started: s.started, Data: cfg.Data, Database: cfg.SafeDatabase(),
 			Listeners: s.Addresses, Connections: func() int { return int(s.gate.Stats().Open) }, Health: s.Health,

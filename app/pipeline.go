@@ -135,12 +135,17 @@ func (s *Server) loginFailed(who jid.JID, from netip.Addr, mechanism, why string
 type remover struct{ s *Server }
 
 func (r remover) Remove(ctx context.Context, a account.Account, gone func()) error {
-	err := r.s.DB.Write(ctx, func(tx store.Tx) error { return r.s.Accounts.Delete(ctx, tx, a.ID, forgets(r.s)...) })
+	tell, err := r.s.parts.presences.Farewell(ctx, a)
+	if err != nil {
+		return err
+	}
+	err = r.s.DB.Write(ctx, func(tx store.Tx) error { return r.s.Accounts.Delete(ctx, tx, a.ID, forgets(r.s)...) })
 	r.s.Accounts.Changed(a.JID)
 	if err != nil {
 		return err
 	}
 	gone()
+	tell(ctx)
 	r.s.kick(a.JID, removed())
 	return nil
 }

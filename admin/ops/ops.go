@@ -31,6 +31,9 @@ type Ops struct {
 	// Forget removes what features keep of an account, in the transaction that removes the account.
 	Forget []func(context.Context, store.Tx, account.Account) error
 
+	// Farewell finds out who must hear that an account goes away for good; tell is called after the commit. It may be nil.
+	Farewell func(ctx context.Context, a account.Account) (tell func(context.Context), err error)
+
 	// Refresh puts changed rows into use after the commit. What is the name of a revision: settings.Revision, host.Revision.
 	// Without it the snapshots of Settings and Hosts are read again.
 	Refresh func(ctx context.Context, what string) error

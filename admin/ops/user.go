@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -186,13 +187,31 @@ func (o *Ops) DeleteUser(ctx context.Context, by Actor, user string) error {
 	if err != nil {
 		return err
 	}
+	tell, err := o.farewell(ctx, j)
+	if err != nil {
+		return explain(err)
+	}
 	err = o.change(ctx, by, act{action: "user.delete"}, j, func(tx store.Tx, a account.Account) error {
 		return o.Accounts.Delete(ctx, tx, a.ID, o.Forget...)
 	})
 	if err == nil {
+		tell(ctx)
 		o.end(j, stream.Fail(stream.NotAuthorized, "this account has been deleted"))
 	}
 	return err
+}
+
+// farewell is Farewell for an account that may not exist.
+func (o *Ops) farewell(ctx context.Context, j jid.JID) (tell func(context.Context), err error) {
+	nobody := func(context.Context) {}
+	a, err := o.Accounts.Find(ctx, j)
+	if errors.Is(err, account.ErrNone) || o.Farewell == nil {
+		return nobody, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o.Farewell(ctx, a)
 }
 
 // change is do for an account that must exist.

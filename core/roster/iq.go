@@ -129,14 +129,19 @@ func (p *Presences) remove(ctx context.Context, owner account.Account, contact j
 	if err != nil {
 		return err
 	}
-	if before.To || before.Ask {
-		p.post(ctx, "unsubscribe", owner.JID, contact)
-	}
-	if before.From || before.Asked != nil {
-		p.post(ctx, "unsubscribed", owner.JID, contact)
-	}
+	p.cancel(ctx, owner.JID, before)
 	if before.From {
 		p.vanish(ctx, owner, contact)
 	}
 	return nil
+}
+
+// cancel tells a contact that both subscriptions have ended.
+func (p *Presences) cancel(ctx context.Context, owner jid.JID, was Item) {
+	if was.To || was.Ask {
+		p.post(ctx, unsubscribe, owner, was.JID)
+	}
+	if was.From || was.Asked != nil {
+		p.post(ctx, unsubscribed, owner, was.JID)
+	}
 }
