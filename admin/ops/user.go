@@ -183,6 +183,9 @@ func (o *Ops) SetAdmin(ctx context.Context, by Actor, user string, admin bool) e
 
 // DeleteUser removes an account with everything that is kept of it, and ends its sessions.
 func (o *Ops) DeleteUser(ctx context.Context, by Actor, user string) error {
+	if err := o.allow(by, ChangeAccounts, "user.delete"); err != nil {
+		return err
+	}
 	j, err := bare(user)
 	if err != nil {
 		return err
