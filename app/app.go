@@ -315,7 +315,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			c.EndNow(nil)
 		}
 	}
-	s.clients.Stop()
 	var errs []error
 	for i := len(s.stops) - 1; i >= 0; i-- {
 		errs = append(errs, s.stops[i](ctx))

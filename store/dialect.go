@@ -27,7 +27,6 @@ var migrations embed.FS
 type dialect struct {
 	name   string
 	path   string // of the SQLite file
-	vfs    string // below SQLite; "" for its own
 	begin  string
 	goose  goose.Dialect
 	config *pgx.ConnConfig
@@ -45,12 +44,8 @@ func dialectOf(cfg Config) (*dialect, error) {
 		if err != nil {
 			return nil, err
 		}
-		vfs, err := walVFS()
-		if err != nil {
-			return nil, err
-		}
 		d := *sqliteDialect
-		d.path, d.vfs = path, vfs
+		d.path = path
 		return &d, nil
 	case Postgres:
 		config, err := pgx.ParseConfig(cfg.DSN)
@@ -100,7 +95,7 @@ func (d *dialect) groupContext() (context.Context, context.CancelFunc) {
 }
 
 const (
-	groupTime   = 30 * time.Second
+	groupTime   = 8 * time.Second
 	connectTime = 5 * time.Second
 )
 
@@ -111,9 +106,6 @@ func (d *dialect) sqlite(writable bool) string {
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "cache_size(-16384)", fmt.Sprintf("wal_autocheckpoint(%d)", walPages), "journal_size_limit(100000000)")
 	} else {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)", "cache_size(-4096)")
-	}
-	if d.vfs != "" {
-		q.Set("vfs", d.vfs)
 	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.path), RawQuery: q.Encode()}).String()
 }

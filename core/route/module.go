@@ -8,7 +8,6 @@ import (
 	"chancery/core/session"
 	"chancery/store"
 	"chancery/xmpp/elem"
-	"chancery/xmpp/jid"
 	"chancery/xmpp/stanza"
 )
 
@@ -78,6 +77,8 @@ type Query struct {
 	Account account.Account
 	// Reply sends a stanza to the asker ahead of the result.
 	Reply func(*stanza.Stanza)
+	// Then, which the handler may set, is called behind the result.
+	Then func()
 }
 
 // Feature is an entry of a disco answer.
@@ -163,6 +164,3 @@ func (t *Table) Forms() []*elem.Node {
 func (t *Table) handler(typ string, payload elem.Name, to Target) Handler {
 	return t.iq[iqKey{typ, payload, to}]
 }
-
-// same tells whether two addresses belong to one account.
-func same(a, b jid.JID) bool { return a.Bare() == b.Bare() }

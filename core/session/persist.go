@@ -147,9 +147,10 @@ func (s *Session) commit() ([]store.Row, func(error)) {
 		defer s.mu.Unlock()
 		s.unsaved.running = false
 		s.quiet.Broadcast()
-		if err != nil { // the next who has something to save tries again
+		if err != nil {
 			s.unsaved.rows = append(u.rows, s.unsaved.rows...)
 			s.unsaved.state = s.unsaved.state || u.state
+			s.saveAgain()
 			return
 		}
 		s.in.stored = max(s.in.stored, handled)
@@ -160,6 +161,24 @@ func (s *Session) commit() ([]store.Row, func(error)) {
 		}
 		s.save()
 	}
+}
+
+// retryTime is how soon after a failure a session looks whether the database is
+// back.
+const retryTime = time.Second
+
+// saveAgain tries once more for a client that waits for <a/>: one whose window is
+// full says nothing until it comes. Otherwise the next who has something to save
+// tries. Called with mu held.
+func (s *Session) saveAgain() {
+	if !s.unsaved.asked {
+		return
+	}
+	time.AfterFunc(retryTime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.save()
+	})
 }
 
 // Forget is the rows that remove the session, for the commit in which what was

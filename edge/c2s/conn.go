@@ -47,10 +47,9 @@ type conn struct {
 	claims jid.JID // whom the client says it is in its header, for the 'to' of ours
 	lang   string  // xml:lang of the client's stream
 
-	ending  atomic.Bool
-	shaking atomic.Bool   // a TLS handshake is under way
-	ended   chan struct{} // closed when the goodbye has been written, or given up
-	over    sync.Once
+	ending atomic.Bool
+	ended  chan struct{} // closed when the goodbye has been written, or given up
+	over   sync.Once
 
 	// turn guards writing: full while somebody writes. It is no mutex because it is
 	// held while a peer does not read, and testing/synctest must see that.
@@ -203,15 +202,7 @@ func (c *conn) hangUp(why error) {
 // errOrderly is the client's closing tag.
 var errOrderly = errors.New("stream closed")
 
-// note changes what a goodbye from elsewhere reads: net, tls, and what our
-// header says.
-func (c *conn) note(f func()) {
-	c.turn <- struct{}{}
-	defer func() { <-c.turn }()
-	f()
-}
-
-// header appends our stream header (RFC 6120 §4.7). The caller has the turn.
+// header appends our stream header (RFC 6120 §4.7).
 func (c *conn) header(dst []byte) []byte {
 	c.open = true
 	return stream.Header{From: c.domain, To: c.claims, ID: c.id, Lang: "en", Content: stanza.NSClient}.Append(dst)

@@ -41,7 +41,7 @@ func (c *conn) negotiate(ctx context.Context, set *settings.Settings) error {
 // openStream reads the client's header and answers with ours (RFC 6120 §4.7).
 // The features follow in the same write.
 func (c *conn) openStream() error {
-	c.note(func() { c.open, c.id, c.claims = false, rand.Text(), jid.JID{} })
+	c.open, c.id, c.claims = false, rand.Text(), jid.JID{}
 	ev, err := c.next()
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (c *conn) openStream() error {
 	}
 	if from, ok := e.Attr("from"); ok { // RFC 6120 §4.7.2
 		if j, err := jid.ParseBytes(from); err == nil {
-			c.note(func() { c.claims = j.Bare() })
+			c.claims = j.Bare()
 		}
 	}
 	lang, _ := e.Lang()
@@ -82,15 +82,13 @@ func (c *conn) addressed(e *elem.Element) error {
 	if !c.domain.IsZero() && j != c.domain {
 		return stream.Fail(stream.HostUnknown, "the domain has changed since the last stream header")
 	}
-	c.note(func() { c.domain = j })
+	c.domain = j
 	return nil
 }
 
 // offer writes our header and the features.
 func (c *conn) offer(features ...*elem.Node) error {
-	var header []byte
-	c.note(func() { header = c.header(nil) })
-	_, err := c.Write(stream.AppendFeatures(header, features...))
+	_, err := c.Write(stream.AppendFeatures(c.header(nil), features...))
 	return err
 }
 
@@ -100,8 +98,6 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 	if direct {
 		cfg = c.srv.DirectTLS
 	}
-	c.shaking.Store(true)
-	defer c.shaking.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, set.C2S.TLSTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.door.Close() })
@@ -115,7 +111,7 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 		return errClosed
 	}
 	c.srv.Count.Handshakes.Add(1)
-	c.note(func() { c.net, c.tls, c.facts = t, t, facts })
+	c.net, c.tls, c.facts = t, t, facts
 	return nil
 }
 

@@ -11,10 +11,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"maps"
 	"net/netip"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,9 +63,6 @@ type Server struct {
 	LoginFailed func(who jid.JID, from netip.Addr, mechanism, why string)
 
 	Count Counters
-
-	mu          sync.Mutex
-	negotiating map[*conn]struct{} // those that have no session yet, whom nobody else would tell of a shutdown
 }
 
 // Newcomers answers an unauthenticated client's registration.
@@ -101,36 +95,6 @@ func (s *Server) Serve(ctx context.Context, door *listen.Conn) {
 		}
 	}
 	door.Go(func() { c.stanzas(ctx) })
-}
-
-func (s *Server) enter(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.negotiating == nil {
-		s.negotiating = map[*conn]struct{}{}
-	}
-	s.negotiating[c] = struct{}{}
-}
-
-func (s *Server) leave(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.negotiating, c)
-}
-
-// Stop tells streams that are still being negotiated that the server stops
-// (RFC 6120 §4.9.3.20). Those with a session hear it from their session.
-func (s *Server) Stop() {
-	s.mu.Lock()
-	open := slices.Collect(maps.Keys(s.negotiating))
-	s.mu.Unlock()
-	for _, c := range open {
-		if c.shaking.Load() {
-			c.Cut() // nothing can be said inside a handshake
-		} else {
-			go c.End(nil, Shutdown())
-		}
-	}
 }
 
 // limits for the decoder.
