@@ -116,13 +116,17 @@ func (p *Presences) broadcast(ctx context.Context, t *route.Transit) error {
 	if err != nil {
 		return err
 	}
+	takes := priority >= 0 && (was == nil || was.Priority < 0)
+	if takes {
+		p.absent.Arriving(s)
+	}
 	s.SetPresence(&session.Presence{Stanza: t.Stanza, Priority: priority, At: t.At})
 	p.toContacts(ctx, *t.Sender, l, t.Stanza)
 	p.toSelf(s, t.Stanza)
 	if was == nil {
 		p.welcome(ctx, s, *t.Sender, l)
 	}
-	if priority >= 0 && (was == nil || was.Priority < 0) {
+	if takes {
 		p.absent.Arrived(ctx, s)
 	}
 	return nil

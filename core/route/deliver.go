@@ -32,6 +32,9 @@ func (r *Router) deliverMessage(ctx context.Context, t *Transit) error {
 			return nil
 		}
 	}
+	if r.behind(ctx, t, chosen) {
+		return nil
+	}
 	for _, s := range chosen {
 		t.hand(s, t.Stanza, t.RecipientMark, true)
 	}
@@ -98,15 +101,37 @@ func (r *Router) keep(ctx context.Context, t *Transit) error {
 	if err := r.Absent.Keep(ctx, t); err != nil {
 		return err
 	}
+	r.handOver(t)
+	return nil
+}
+
+// handOver looks, after the commit, whether somebody takes messages now: whoever
+// came online between choice and commit has looked before the row was there
+// (docs/adr/0005-coming-online.md).
+func (r *Router) handOver(t *Transit) {
 	bare := t.Recipient.JID
 	t.finally = func(context.Context) {
-		// Whoever came online between choice and commit has looked before
-		// the row was there (docs/adr/0005-coming-online.md).
 		for _, s := range r.taking(bare) {
+			r.Absent.Arriving(s)
 			go r.Absent.Arrived(r.Context, s)
 		}
 	}
-	return nil
+}
+
+// behind keeps a message for a session to which older ones, that were kept, are
+// still on their way, so that it does not overtake them (RFC 6120 §10.1). With more
+// than one session, or where the message cannot be kept, it is better early than
+// late.
+func (r *Router) behind(ctx context.Context, t *Transit, chosen []*session.Session) bool {
+	if len(chosen) != 1 || !chosen[0].Available() || !r.Absent.Behind(chosen[0]) {
+		return false
+	}
+	rows := len(t.rows)
+	if err := r.Absent.Keep(ctx, t); err != nil || len(t.rows) == rows {
+		return false
+	}
+	r.handOver(t)
+	return true
 }
 
 // Again brings a message that was archived and copied before to its recipient: a

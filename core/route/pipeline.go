@@ -44,6 +44,13 @@ type Copier interface {
 type Absent interface {
 	// Keep adds a row to the commit, or refuses with a *stanza.Error.
 	Keep(ctx context.Context, t *Transit) error
+	// Arriving says that a session is about to take messages. From now on
+	// until all that is kept has been handed over, Behind is true.
+	Arriving(s *session.Session)
+	// Behind tells whether something that is kept for the session's account is
+	// on its way to it, so that what comes now must be kept too, or overtake
+	// it.
+	Behind(s *session.Session) bool
 	// Arrived hands over what is kept; the session takes messages from now
 	// on. It may be called more than once.
 	Arrived(ctx context.Context, s *session.Session)

@@ -39,6 +39,7 @@ type Transit struct {
 	copies  []copied
 	after   []func(context.Context)
 	finally func(context.Context)
+	settled []func()
 	again   bool // a second try, after the session it was meant for had gone
 	reached int  // chosen sessions that took it
 	own     account.Account
@@ -62,6 +63,10 @@ func (t *Transit) Keep(rows ...store.Row) { t.rows = append(t.rows, rows...) }
 // told. It runs in a goroutine that everybody waits for, so it must not wait for
 // the database.
 func (t *Transit) Then(f func(context.Context)) { t.after = append(t.after, f) }
+
+// Finally adds something to be done when the fate of the stanza is known, whatever
+// it is. What Then says of waiting goes for it, too.
+func (t *Transit) Finally(f func()) { t.settled = append(t.settled, f) }
 
 // Hand gives a session a copy: a place in its durable queue when it can be
 // resumed, with the row in this commit; otherwise it is sent after the commit.
@@ -95,6 +100,14 @@ func (t *Transit) decided(ctx context.Context, err error) {
 	if err == nil && t.finally != nil {
 		t.finally(ctx)
 	}
+	t.settle()
+}
+
+func (t *Transit) settle() {
+	for _, f := range t.settled {
+		f()
+	}
+	t.settled = nil
 }
 
 // told is false when the session is over, or err.
@@ -113,6 +126,7 @@ func (t *Transit) abandon(why error) {
 		}
 	}
 	t.rows, t.copies, t.after, t.finally = nil, nil, nil, nil
+	t.settle()
 }
 
 // Namespace of XEP-0334 hints.

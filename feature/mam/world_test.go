@@ -59,6 +59,8 @@ func (nothing) Blocks(context.Context, account.Account, jid.JID) (bool, error) {
 func (nothing) Sent(context.Context, *route.Transit)                           {}
 func (nothing) Received(context.Context, *route.Transit, []*session.Session)   {}
 func (nothing) Keep(context.Context, *route.Transit) error                     { return nil }
+func (nothing) Arriving(*session.Session)                                      {}
+func (nothing) Behind(*session.Session) bool                                   { return false }
 func (nothing) Arrived(context.Context, *session.Session)                      {}
 func (nothing) Forward(context.Context, *route.Transit) error                  { return nil }
 

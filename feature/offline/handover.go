@@ -19,6 +19,8 @@ type handover struct {
 
 	again *session.Session // arrived meanwhile: look once more when done
 	ready bool             // Run may go on with it
+	begun bool             // somebody runs it; otherwise it waits for Arrived
+	idle  bool             // all was handed over, but something is coming
 }
 
 const (
@@ -81,13 +83,84 @@ func (o *Offline) goOn(h *handover) {
 func (o *Offline) done(h *handover) {
 	o.mu.Lock()
 	if h.again == nil {
-		delete(o.handovers, h.account)
+		h.begun, h.idle = false, true
+		if o.coming[h.account] == 0 {
+			o.forget(h.account)
+		}
 		o.mu.Unlock()
 		return
 	}
 	h.to, h.again, h.after = h.again, nil, 0
 	o.mu.Unlock()
 	o.goOn(h)
+}
+
+// Arriving makes what comes for a session wait behind what is kept, until Arrived
+// has handed that over.
+func (o *Offline) Arriving(s *session.Session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if h := o.handovers[s.Account]; h == nil {
+		o.handovers[s.Account] = &handover{account: s.Account, to: s}
+		o.active.Add(1)
+	} else if h.begun {
+		h.again = s
+	} else {
+		h.to, h.idle = s, false
+	}
+}
+
+// Behind tells whether a message that was kept for the account is on its way: to
+// disk, or to a session.
+func (o *Offline) Behind(s *session.Session) bool {
+	if o.active.Load() == 0 { // most of the time, and asked for every message
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.handovers[s.Account] != nil || o.coming[s.Account] > 0
+}
+
+// begin gives the caller a handover to run; nil when somebody runs it, who will
+// look again.
+func (o *Offline) begin(s *session.Session) *handover {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h := o.handovers[s.Account]
+	switch {
+	case h == nil:
+		h = &handover{account: s.Account}
+		o.handovers[s.Account] = h
+		o.active.Add(1)
+	case h.begun:
+		h.again = s
+		return nil
+	}
+	h.to, h.after, h.begun, h.idle = s, 0, true, false
+	return h
+}
+
+// came says that the fate of a message that was kept is known. Whoever was to get
+// it has been told to look by now.
+func (o *Offline) came(account int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.active.Add(-1)
+	if o.coming[account]--; o.coming[account] > 0 {
+		return
+	}
+	delete(o.coming, account)
+	if h := o.handovers[account]; h != nil && h.idle {
+		o.forget(account)
+	}
+}
+
+// forget ends a handover. Called with mu held.
+func (o *Offline) forget(account int64) {
+	if o.handovers[account] != nil {
+		delete(o.handovers, account)
+		o.active.Add(-1)
+	}
 }
 
 // kept is a message that waits, with the row it came from.

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chancery/base/lru"
@@ -49,6 +50,9 @@ type Offline struct {
 
 	mu        sync.Mutex
 	handovers map[int64]*handover // under way, by account: one at a time
+	coming    map[int64]int       // messages that were kept and are not on disk yet, by account
+
+	active atomic.Int64 // handovers and messages that are coming
 }
 
 // counted is how many messages wait for an account: those that were there when
@@ -71,7 +75,7 @@ const (
 func New(db *store.DB, live *settings.Live, log *slog.Logger) *Offline {
 	return &Offline{
 		db: db, settings: live, log: log, counts: lru.New[int64, counted](rememberCounts),
-		wake: make(chan struct{}, 1), handovers: map[int64]*handover{},
+		wake: make(chan struct{}, 1), handovers: map[int64]*handover{}, coming: map[int64]int{},
 	}
 }
 
@@ -114,6 +118,11 @@ func (o *Offline) Keep(ctx context.Context, t *route.Transit) error {
 	st := t.Stanza
 	b := st.AppendWith(make([]byte, 0, st.Size()+len(t.RecipientMark)+32), stanza.NSClient, t.RecipientMark)
 	t.Keep(row(owner, o.db.NewID(), t.At, b))
+	o.mu.Lock()
+	o.coming[owner]++
+	o.active.Add(1)
+	o.mu.Unlock()
+	t.Finally(func() { o.came(owner) })
 	return nil
 }
 
@@ -148,15 +157,10 @@ func (o *Offline) room(ctx context.Context, owner int64) (bool, error) {
 // for a query at most. It may be called again and from anywhere; of several
 // sessions that arrive together the first gets everything.
 func (o *Offline) Arrived(ctx context.Context, s *session.Session) {
-	o.mu.Lock()
-	if h := o.handovers[s.Account]; h != nil {
-		h.again = s
-		o.mu.Unlock()
+	h := o.begin(s)
+	if h == nil {
 		return
 	}
-	h := &handover{account: s.Account, to: s}
-	o.handovers[s.Account] = h
-	o.mu.Unlock()
 	if full := o.proceed(ctx, h); full {
 		o.goOn(h)
 	}
@@ -169,5 +173,5 @@ func (o *Offline) failed(h *handover, err error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.handovers, h.account)
+	o.forget(h.account)
 }
