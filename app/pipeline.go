@@ -83,7 +83,7 @@ func (s *Server) buildClients(p *parts) *c2s.Server {
 		Log: s.log, Settings: s.Settings, Hosts: s.Hosts, Accounts: s.Accounts, Throttle: account.NewThrottle(s.Settings),
 		Online: s.Online, Sessions: s.Sessions, Router: s.Router, TLS: s.TLS, Going: s.going,
 		StartTLS: s.TLS.Config(live.Clients), DirectTLS: s.TLS.Config(live.Clients, live.ALPNClient),
-		Newcomers: p.registration, LoginFailed: s.loginFailed,
+		Newcomers: p.registration, LoginFailed: s.loginFailed, Revived: s.sessionRevived,
 		Features: func(set *settings.Settings, authenticated bool) []*elem.Node {
 			all := []*elem.Node{p.disco.Caps(), limits.Feature(set, authenticated)}
 			if authenticated {
@@ -120,6 +120,14 @@ func (s *Server) sessionEnded(c *session.Session, rest []session.Entry) {
 	s.Router.Rehome(s.ctx, c, rest)
 	if present {
 		s.Accounts.Seen(c.Account, time.Now())
+	}
+}
+
+// sessionRevived is called when a client has resumed a session of the process
+// before.
+func (s *Server) sessionRevived(ctx context.Context, c *session.Session) {
+	if err := s.parts.presences.Refresh(ctx, c); err != nil {
+		s.log.Error("a resumed session was not told who is there", "who", c.JID.String(), "err", err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"chancery/core/account"
 	"chancery/core/route"
-	"chancery/core/session"
 	"chancery/store"
 	"chancery/xmpp/elem"
 	"chancery/xmpp/jid"
@@ -42,16 +41,16 @@ func StreamFeatures() []*elem.Node {
 }
 
 // get answers with the roster (§2.2), or with nothing when the client has that
-// version (§2.6.3).
+// version (§2.6.3). From then on the session gets pushes.
 func (r *Rosters) get(ctx context.Context, q *route.Query) (*elem.Node, error) {
 	if q.Session == nil {
 		return nil, stanza.Refuse(stanza.Forbidden, "")
 	}
-	q.Session.SetWant(session.Rosters, true) // before reading, so that no push is missed
 	l, err := r.Of(ctx, q.Account.ID)
 	if err != nil {
 		return nil, err
 	}
+	q.Then = func() { r.follow(ctx, q.Session, l) }
 	version := strconv.FormatInt(l.Version, 10)
 	if q.Payload.Attr("ver") == version {
 		return nil, nil

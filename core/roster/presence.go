@@ -112,8 +112,7 @@ func (p *Presences) broadcast(ctx context.Context, t *route.Transit) error {
 	if err != nil {
 		return err
 	}
-	l, err := p.rosters.Of(ctx, s.Account)
-	if err != nil {
+	if _, err := p.rosters.Of(ctx, s.Account); err != nil {
 		return err
 	}
 	takes := priority >= 0 && (was == nil || was.Priority < 0)
@@ -121,6 +120,12 @@ func (p *Presences) broadcast(ctx context.Context, t *route.Transit) error {
 		p.absent.Arriving(s)
 	}
 	s.SetPresence(&session.Presence{Stanza: t.Stanza, Priority: priority, At: t.At})
+	// Whoever is given the right to see it from now on is shown what was just set,
+	// whoever was given it before stands in the roster.
+	l, err := p.rosters.Of(ctx, s.Account)
+	if err != nil {
+		return err
+	}
 	p.toContacts(ctx, *t.Sender, l, t.Stanza)
 	p.toSelf(s, t.Stanza)
 	if was == nil {
@@ -149,18 +154,63 @@ func priorityOf(st *stanza.Stanza) (int8, error) {
 // its own other resources, and who asks to subscribe (§3.1.3).
 func (p *Presences) welcome(ctx context.Context, s *session.Session, owner account.Account, l *Roster) {
 	for _, other := range p.online.Sessions(owner.JID) {
-		if pr := other.Presence(); pr != nil && other != s {
-			s.Send(pr.Stanza.Addressed(s.JID))
+		if other != s {
+			current(other, func(st *stanza.Stanza) { s.Send(st.Addressed(s.JID)) })
 		}
 	}
 	for _, i := range l.items {
 		if i.To {
 			p.probe(ctx, s, i.JID)
 		}
-		if i.Asked != nil {
+		if i.Asked != nil && !p.blocks(ctx, owner, i.JID) {
 			s.Send(i.Asked)
 		}
 	}
+}
+
+// Refresh tells a resource that was resumed after a restart of the server who is
+// there. What it was told of contacts who came and went just before may be lost.
+func (p *Presences) Refresh(ctx context.Context, s *session.Session) error {
+	if s.Presence() == nil {
+		return nil
+	}
+	l, err := p.rosters.Of(ctx, s.Account)
+	if err != nil {
+		return err
+	}
+	for _, i := range l.items {
+		if i.To {
+			p.probe(ctx, s, i.JID)
+		}
+	}
+	return nil
+}
+
+// current shows the presence of a resource to somebody, and its end if it goes
+// away meanwhile: it may have told him so before he got to know that it was there.
+// It is false when there is nothing to show.
+func current(s *session.Session, show func(*stanza.Stanza)) bool {
+	pr := s.Presence()
+	if pr == nil {
+		return false
+	}
+	for pr != nil {
+		show(pr.Stanza)
+		now := s.Presence()
+		if now == pr {
+			return true
+		}
+		pr = now
+	}
+	show(&stanza.Stanza{Kind: stanza.Presence, Type: "unavailable", From: s.JID})
+	return true
+}
+
+// blocks tells whether nothing may pass between an owner and another; so it is
+// while nobody knows.
+func (p *Presences) blocks(ctx context.Context, owner account.Account, other jid.JID) bool {
+	blocked, err := p.block.Blocks(ctx, owner, other)
+	return blocked || err != nil
 }
 
 // inquire is a probe that a client sends, which is the server's business
@@ -180,37 +230,33 @@ func (p *Presences) inquire(ctx context.Context, t *route.Transit) error {
 // probe finds out about a contact. One of ours is looked up at once; what other
 // servers know comes later.
 func (p *Presences) probe(ctx context.Context, s *session.Session, contact jid.JID) {
-	if blocked, err := p.block.Blocks(ctx, account.Account{ID: s.Account, JID: s.JID.Bare()}, contact); blocked || err != nil {
+	if p.blocks(ctx, account.Account{ID: s.Account, JID: s.JID.Bare()}, contact) {
 		return
 	}
 	if !p.hosts.Serves(contact.Domain()) {
 		p.post(ctx, "probe", s.JID.Bare(), contact)
 		return
 	}
-	there := p.online.Sessions(contact)
-	if len(there) > 0 && !p.maySee(ctx, account.Account{ID: there[0].Account, JID: contact}, s.JID) {
-		return
-	}
-	shown := false
-	for _, c := range there {
-		if pr := c.Presence(); pr != nil {
-			s.Send(pr.Stanza.Addressed(s.JID))
-			shown = true
+	if there := p.online.Sessions(contact); len(there) > 0 {
+		owner := account.Account{ID: there[0].Account, JID: contact}
+		sees, err := p.rosters.Sees(ctx, owner, s.JID)
+		switch {
+		case err == nil && !sees: // the two rosters do not agree, after a crash between them: §4.3.2 mends it
+			p.post(ctx, unsubscribed, contact, s.JID.Bare())
+			return
+		case err == nil && !p.blocks(ctx, owner, s.JID) && showAll(s, there):
+			return
 		}
 	}
-	if !shown { // §4.3.2
-		s.Send(&stanza.Stanza{Kind: stanza.Presence, Type: "unavailable", From: contact, To: s.JID})
-	}
+	s.Send(&stanza.Stanza{Kind: stanza.Presence, Type: "unavailable", From: contact, To: s.JID}) // §4.3.2
 }
 
-// maySee tells whether other may see the owner's presence and is not blocked.
-func (p *Presences) maySee(ctx context.Context, owner account.Account, other jid.JID) bool {
-	sees, err := p.rosters.Sees(ctx, owner, other)
-	if err != nil || !sees {
-		return false
+// showAll shows a contact's resources to s. It is false when none is available.
+func showAll(s *session.Session, there []*session.Session) (shown bool) {
+	for _, c := range there {
+		shown = current(c, func(st *stanza.Stanza) { s.Send(st.Addressed(s.JID)) }) || shown
 	}
-	blocked, err := p.block.Blocks(ctx, owner, other)
-	return err == nil && !blocked
+	return shown
 }
 
 // toContacts sends presence to everybody with a subscription from or both.
@@ -230,19 +276,19 @@ func (p *Presences) toContact(ctx context.Context, owner account.Account, contac
 	if local && len(there) == 0 {
 		return
 	}
-	if blocked, err := p.block.Blocks(ctx, owner, contact); blocked || err != nil {
+	if p.blocks(ctx, owner, contact) {
 		return
 	}
 	if !local {
 		p.router.Route(ctx, st.Addressed(contact))
 		return
 	}
-	if blocked, err := p.block.Blocks(ctx, account.Account{ID: there[0].Account, JID: contact}, owner.JID); blocked || err != nil {
+	if p.blocks(ctx, account.Account{ID: there[0].Account, JID: contact}, st.From) {
 		return
 	}
 	var copied *stanza.Stanza
 	for _, s := range there {
-		if s.Presence() != nil {
+		if s.Presence() != nil && !p.blocks(ctx, owner, s.JID) { // a rule may be about one resource
 			if copied == nil {
 				copied = st.Addressed(contact)
 			}
@@ -313,9 +359,7 @@ func (p *Presences) Gone(ctx context.Context, s *session.Session) error {
 // (§3.1.5).
 func (p *Presences) appear(ctx context.Context, owner account.Account, contact jid.JID) {
 	for _, s := range p.online.Sessions(owner.JID) {
-		if pr := s.Presence(); pr != nil {
-			p.router.Route(ctx, pr.Stanza.Addressed(contact))
-		}
+		current(s, func(st *stanza.Stanza) { p.router.Route(ctx, st.Addressed(contact)) })
 	}
 }
 
@@ -369,13 +413,11 @@ func (p *Presences) answer(ctx context.Context, t *route.Transit) error {
 	}
 	shown := false
 	for _, s := range p.online.Sessions(owner.JID) {
-		pr := s.Presence()
 		if t.To.IsFull() && s.JID != t.To {
 			continue
 		}
-		if pr != nil && (sees || s.KnowsDirectly(t.From)) {
-			p.router.Route(ctx, pr.Stanza.Addressed(t.From))
-			shown = true
+		if sees || s.KnowsDirectly(t.From) {
+			shown = current(s, func(st *stanza.Stanza) { p.router.Route(ctx, st.Addressed(t.From)) }) || shown
 		}
 	}
 	switch {

@@ -102,6 +102,16 @@ func (r *Roster) Items() []Item {
 	return out
 }
 
+// requests counts those who are not listed and wait for an answer.
+func (r *Roster) requests() (n int) {
+	for _, i := range r.items {
+		if !i.Listed {
+			n++
+		}
+	}
+	return n
+}
+
 // with is the roster after a change of one item.
 func (r *Roster) with(i Item, version int64) *Roster {
 	n := &Roster{Version: version, items: maps.Clone(r.items)}
@@ -190,7 +200,7 @@ func (r *Rosters) Watchers(ctx context.Context, owner account.Account) ([]jid.JI
 // nothing happens. before and after are what it was and is. tell, which may be
 // nil, is called between the commit and the push.
 func (r *Rosters) change(ctx context.Context, owner account.Account, contact jid.JID, decide func(Item) (Item, error), tell func()) (before, after Item, err error) {
-	lock := &r.locks[uint64(owner.ID)%uint64(len(r.locks))]
+	lock := r.lock(owner.ID)
 	lock.Lock()
 	defer lock.Unlock()
 	old, err := r.Of(ctx, owner.ID)
@@ -201,23 +211,29 @@ func (r *Rosters) change(ctx context.Context, owner account.Account, contact jid
 	if after, err = decide(before); err != nil || same(before, after) {
 		return before, after, err
 	}
+	if after.Asked != nil && before.Asked == nil && !after.Listed && old.requests() >= r.settings.Load().Roster.Contacts {
+		return before, before, stanza.Refuse(stanza.PolicyViolation, "too many requests wait for an answer")
+	}
 	if after.Listed && !before.Listed {
 		if limit := r.settings.Load().Roster.Contacts; len(old.Items()) >= limit {
 			return before, before, stanza.Refuse(stanza.PolicyViolation, "a roster holds not more than "+strconv.Itoa(limit)+" contacts")
 		}
 	}
-	push := listing(before) != listing(after) || !slices.Equal(before.Groups, after.Groups)
+	push := !looksSame(before, after)
 	version := old.Version
+	if push {
+		version = r.db.NewID() // never used before, not even by an account of that name that was removed
+	}
 	err = r.db.Write(ctx, func(tx store.Tx) error {
 		if push {
-			if version, err = bump(ctx, tx, owner.ID); err != nil {
+			if err := setVersion(ctx, tx, owner.ID, version); err != nil {
 				return err
 			}
 		}
 		return save(ctx, tx, owner.ID, after, version)
 	})
+	r.cache.Delete(owner.ID) // what somebody reads just now is old; and after an error nobody knows what was written
 	if err != nil {
-		r.cache.Delete(owner.ID) // whether it was written is not known
 		return before, before, err
 	}
 	r.cache.Put(owner.ID, old.with(after, version))
@@ -238,17 +254,53 @@ func listing(i Item) [6]string {
 	return [6]string{"listed", i.Name, i.Subscription(), strconv.FormatBool(i.Ask), strconv.FormatBool(i.Approved)}
 }
 
-func same(a, b Item) bool {
-	return a.Listed == b.Listed && a.Asked == b.Asked && listing(a) == listing(b) && slices.Equal(a.Groups, b.Groups)
+// looksSame tells whether clients see no difference.
+func looksSame(a, b Item) bool {
+	return listing(a) == listing(b) && slices.Equal(a.Groups, b.Groups)
 }
+
+func same(a, b Item) bool { return a.Asked == b.Asked && looksSame(a, b) }
 
 // push tells the resources that asked for the roster (§2.1.6).
 func (r *Rosters) push(owner jid.JID, i Item, version int64) {
-	q := stanza.New(stanza.IQ, "set", elem.New(NS, "query").With("ver", strconv.FormatInt(version, 10)).Add(i.Node()))
-	q.ID = "push-" + strconv.FormatInt(version, 10)
+	q := pushed(i, version)
 	for _, s := range r.online.Sessions(owner) {
 		if s.Wants(session.Rosters) {
 			s.Send(q.Addressed(s.JID))
 		}
 	}
+}
+
+func pushed(i Item, version int64) *stanza.Stanza {
+	ver := strconv.FormatInt(version, 10)
+	q := stanza.New(stanza.IQ, "set", elem.New(NS, "query").With("ver", ver).Add(i.Node()))
+	q.ID = "push-" + ver
+	return q
+}
+
+// follow lets a session that has got the roster l hear of what changes, and of
+// what has changed since l was read. Pushes come behind the roster, never before.
+func (r *Rosters) follow(ctx context.Context, s *session.Session, l *Roster) {
+	lock := r.lock(s.Account)
+	lock.Lock()
+	defer lock.Unlock()
+	s.SetWant(session.Rosters, true)
+	now, err := r.Of(ctx, s.Account)
+	if err != nil || now == l || now.Version == l.Version {
+		return
+	}
+	for j, old := range l.items {
+		if i := now.Item(j); !looksSame(old, i) {
+			s.Send(pushed(i, now.Version).Addressed(s.JID))
+		}
+	}
+	for j, i := range now.items {
+		if _, known := l.items[j]; !known && i.Listed {
+			s.Send(pushed(i, now.Version).Addressed(s.JID))
+		}
+	}
+}
+
+func (r *Rosters) lock(account int64) *sync.Mutex {
+	return &r.locks[uint64(account)%uint64(len(r.locks))]
 }

@@ -79,10 +79,9 @@ func loadRequests(ctx context.Context, tx store.Tx, account int64, into map[jid.
 	return rows.Err()
 }
 
-func bump(ctx context.Context, tx store.Tx, account int64) (version int64, err error) {
-	err = tx.QueryRow(ctx, `INSERT INTO roster_version (account, version) VALUES (?, 1)
-		ON CONFLICT (account) DO UPDATE SET version = roster_version.version + 1 RETURNING version`, account).Scan(&version)
-	return version, err
+func setVersion(ctx context.Context, tx store.Tx, account, version int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO roster_version (account, version) VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET version = excluded.version`, account, version)
+	return err
 }
 
 func save(ctx context.Context, tx store.Tx, account int64, i Item, version int64) error {

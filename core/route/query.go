@@ -61,14 +61,14 @@ func (r *Router) deliverQuery(ctx context.Context, t *Transit) error {
 	if t.Type != "get" && t.Type != "set" {
 		return nil
 	}
-	if err := wellFormed(t.Stanza); err != nil {
-		return err
-	}
 	return r.ask(ctx, t, OtherAccount, *t.Recipient) // §8.5.2.1.3: the server answers on behalf of the account
 }
 
 // ask finds who answers and sends what he says.
 func (r *Router) ask(ctx context.Context, t *Transit, to Target, a account.Account) error {
+	if err := wellFormed(t.Stanza); err != nil { // of another server, perhaps
+		return err
+	}
 	part := t.Parts[0]
 	do := r.Answers.handler(t.Type, part.Name, to)
 	if do == nil {
@@ -84,6 +84,9 @@ func (r *Router) ask(ctx context.Context, t *Transit, to Target, a account.Accou
 		return err
 	}
 	r.reply(ctx, t, t.Result(answer))
+	if q.Then != nil {
+		q.Then()
+	}
 	return nil
 }
 

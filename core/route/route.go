@@ -201,6 +201,9 @@ func (r *Router) Deliver(ctx context.Context, t *Transit) error {
 	}
 	if t.Recipient == nil { // §8.5.1
 		if t.Kind == stanza.Presence {
+			if t.Type == "probe" { // §4.3.2, the answer of an account whose presence one may not see
+				r.Route(ctx, &stanza.Stanza{Kind: stanza.Presence, Type: "unsubscribed", From: t.To.Bare(), To: t.From.Bare()})
+			}
 			return nil
 		}
 		return stanza.Refuse(stanza.ServiceUnavailable, "")

@@ -44,7 +44,11 @@ func Ask(t testing.TB, m route.Module, to route.Target, who Asker, typ, payload 
 	}
 	for _, q := range m.IQ {
 		if q.Type == typ && q.To == to && q.Payload == iq.Parts[0].Name {
-			answer, err := q.Do(t.Context(), &route.Query{Stanza: iq, Payload: iq.Node(iq.Parts[0]), Session: who.Session, Account: who.Account})
+			query := &route.Query{Stanza: iq, Payload: iq.Node(iq.Parts[0]), Session: who.Session, Account: who.Account}
+			answer, err := q.Do(t.Context(), query)
+			if err == nil && query.Then != nil {
+				query.Then()
+			}
 			if err != nil || answer == nil {
 				return "", err
 			}

@@ -74,6 +74,9 @@ func (c *Client) Got(t testing.TB) string {
 	return string(bytes.TrimSuffix(all, mark))
 }
 
+// Wire is what the session writes to, and where Take says that stanzas come from.
+func (c *Client) Wire() session.Wire { return c.wire }
+
 // wire is a connection that the test reads.
 type wire chan []byte
 
