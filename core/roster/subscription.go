@@ -59,7 +59,7 @@ func inbound(i Item, st *stanza.Stanza) (next Item, deliver, grant bool) {
 		case i.Asked != nil:
 			return i, false, false
 		}
-		i.Asked = st
+		i.Asked = remembered(st)
 		return i, true, false
 	case unsubscribe: // A.3.2
 		deliver = i.From || i.Asked != nil
@@ -76,6 +76,20 @@ func inbound(i Item, st *stanza.Stanza) (next Item, deliver, grant bool) {
 		i.Ask, i.To = false, false
 		return i, deliver, false
 	}
+}
+
+// maxRequest is how much of what a request says is kept until it is answered.
+const maxRequest = 4 << 10
+
+// remembered is a request as it is kept. Strangers may not fill the disk with long
+// ones: those are delivered whole, once, and kept without what they say.
+func remembered(st *stanza.Stanza) *stanza.Stanza {
+	if len(st.Payload) <= maxRequest {
+		return st
+	}
+	short := *st
+	short.Payload, short.Parts = nil, nil
+	return &short
 }
 
 // ask handles a client's subscription stanza (§3.1.2, §3.1.5, §3.2.2, §3.3.2).

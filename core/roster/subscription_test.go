@@ -208,3 +208,12 @@ func TestInboundSubscriptions(t *testing.T) {
 		}
 	}
 }
+
+func TestLongRequestsAreKeptShort(t *testing.T) {
+	long := request(juliet)
+	long.Payload = make([]byte, maxRequest+1)
+	next, deliver, _ := inbound(in("stranger"), long)
+	if !deliver || next.Asked == nil || len(next.Asked.Payload) != 0 || len(long.Payload) == 0 {
+		t.Errorf("delivered %v, kept %+v", deliver, next.Asked)
+	}
+}
