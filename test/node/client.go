@@ -266,14 +266,14 @@ func (c *Conn) reader() {
 func (c *Conn) readFrom(r *bufio.Reader) {
 	for {
 		d := xml.NewDecoder(r)
-		h, err := readHeader(d)
+		h, in, err := readHeader(d)
 		if err != nil {
 			c.ended(err)
 			return
 		}
 		c.add(Event{Kind: Header, Elem: h})
 		for restart := false; !restart; {
-			e, err := readElement(d)
+			e, err := readElement(d, in)
 			if err != nil {
 				if err == io.EOF {
 					c.add(Event{Kind: Closed})

@@ -143,12 +143,13 @@ var (
 // jabber:client and the prefix 'stream' is declared.
 func ParseElements(text string) ([]*Element, error) {
 	d := xml.NewDecoder(strings.NewReader("<stream:stream xmlns='" + NSClient + "' xmlns:stream='" + NSStream + "'>" + text + "</stream:stream>"))
-	if _, err := readHeader(d); err != nil {
+	_, scope, err := readHeader(d)
+	if err != nil {
 		return nil, err
 	}
 	var out []*Element
 	for {
-		e, err := readElement(d)
+		e, err := readElement(d, scope)
 		if err == io.EOF {
 			return out, nil
 		}
@@ -159,26 +160,42 @@ func ParseElements(text string) ([]*Element, error) {
 	}
 }
 
+// scope is the namespaces that are declared at a place. encoding/xml leaves an undeclared prefix where the namespace
+// should be, so whoever wants to know must keep account.
+type scope struct {
+	space string
+	next  *scope
+}
+
+func (s *scope) has(space string) bool {
+	for ; s != nil; s = s.next {
+		if s.space == space {
+			return true
+		}
+	}
+	return space == "" || space == nsXML
+}
+
 // readHeader reads up to and including the stream's opening tag.
-func readHeader(d *xml.Decoder) (*Element, error) {
+func readHeader(d *xml.Decoder) (*Element, *scope, error) {
 	for {
 		t, err := d.Token()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			return newElement(t)
+			return newElement(t, nil)
 		case xml.ProcInst, xml.CharData:
 		default:
-			return nil, fmt.Errorf("%T before the stream header", t)
+			return nil, nil, fmt.Errorf("%T before the stream header", t)
 		}
 	}
 }
 
 // readElement reads one child of the stream. io.EOF says that the stream was closed with its closing tag; a connection
 // that just ends gives io.ErrUnexpectedEOF.
-func readElement(d *xml.Decoder) (*Element, error) {
+func readElement(d *xml.Decoder, in *scope) (*Element, error) {
 	for {
 		t, err := d.Token()
 		if err != nil {
@@ -186,7 +203,7 @@ func readElement(d *xml.Decoder) (*Element, error) {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			return readInside(d, t)
+			return readInside(d, t, in)
 		case xml.EndElement:
 			return nil, io.EOF
 		case xml.CharData:
@@ -199,8 +216,8 @@ func readElement(d *xml.Decoder) (*Element, error) {
 	}
 }
 
-func readInside(d *xml.Decoder, start xml.StartElement) (*Element, error) {
-	e, err := newElement(start)
+func readInside(d *xml.Decoder, start xml.StartElement, in *scope) (*Element, error) {
+	e, in, err := newElement(start, in)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +228,7 @@ func readInside(d *xml.Decoder, start xml.StartElement) (*Element, error) {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			c, err := readInside(d, t)
+			c, err := readInside(d, t, in)
 			if err != nil {
 				return nil, err
 			}
@@ -239,31 +256,34 @@ func unexpected(err error) error {
 	return err
 }
 
-// newElement takes the name and the attributes. encoding/xml leaves an undeclared prefix where the namespace should be,
-// which is no namespace that anybody uses.
-func newElement(t xml.StartElement) (*Element, error) {
+// newElement takes the name and the attributes, and what they declare.
+func newElement(t xml.StartElement, in *scope) (*Element, *scope, error) {
 	e := &Element{Space: t.Name.Space, Local: t.Name.Local}
-	if e.Space != "" && !strings.Contains(e.Space, ":") && !strings.Contains(e.Space, "-") {
-		return nil, fmt.Errorf("undeclared prefix %q on <%s/>", e.Space, e.Local)
-	}
 	for _, a := range t.Attr {
 		switch {
 		case a.Name.Space == "xmlns" || (a.Name.Space == "" && a.Name.Local == "xmlns"):
+			in = &scope{a.Value, in}
 			continue
 		case a.Name.Space == "xml":
 			a.Name.Space = nsXML
-		case a.Name.Space != "" && !strings.Contains(a.Name.Space, ":"):
-			return nil, fmt.Errorf("undeclared prefix %q on an attribute of <%s/>", a.Name.Space, e.Local)
 		}
 		e.Attrs = append(e.Attrs, Attr{a.Name.Space, a.Name.Local, a.Value})
+	}
+	if !in.has(e.Space) {
+		return nil, nil, fmt.Errorf("undeclared prefix %q on <%s/>", e.Space, e.Local)
+	}
+	for _, a := range e.Attrs {
+		if !in.has(a.Space) {
+			return nil, nil, fmt.Errorf("undeclared prefix %q on an attribute of <%s/>", a.Space, e.Local)
+		}
 	}
 	slices.SortFunc(e.Attrs, func(a, b Attr) int {
 		return strings.Compare(a.Space+" "+a.Local, b.Space+" "+b.Local)
 	})
 	for i := 1; i < len(e.Attrs); i++ {
 		if e.Attrs[i-1].Space == e.Attrs[i].Space && e.Attrs[i-1].Local == e.Attrs[i].Local {
-			return nil, fmt.Errorf("attribute %q twice on <%s/>", e.Attrs[i].Local, e.Local)
+			return nil, nil, fmt.Errorf("attribute %q twice on <%s/>", e.Attrs[i].Local, e.Local)
 		}
 	}
-	return e, nil
+	return e, in, nil
 }

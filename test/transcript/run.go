@@ -17,7 +17,6 @@ type run struct {
 	node    *node.Node
 	parties []*party
 	values  values
-	discard bool // the setting-up is over when false
 }
 
 // party is somebody a script speaks of: a session (romeo/phone), or a connection that is nobody yet (mallory).
@@ -28,8 +27,7 @@ type party struct {
 	resource string
 	conn     *node.Conn
 	scram    *node.Scram
-	smID     string // XEP-0198 resumption id
-	over     bool   // the script ended the connection itself
+	over     bool // the script ended the connection itself
 }
 
 func (p *party) bare() string { return p.user + "@" + p.domain }
