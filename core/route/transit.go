@@ -37,6 +37,7 @@ type Transit struct {
 
 	rows    []store.Row
 	copies  []copied
+	few     [2]copied // where copies begins: most messages go to one or two sessions
 	after   []func(context.Context)
 	finally func(context.Context)
 	settled []func()
@@ -57,7 +58,12 @@ type copied struct {
 }
 
 // Keep adds rows to the commit.
-func (t *Transit) Keep(rows ...store.Row) { t.rows = append(t.rows, rows...) }
+func (t *Transit) Keep(rows ...store.Row) {
+	if t.rows == nil {
+		t.rows = make([]store.Row, 0, 4) // of the archive, of a queue, of a counter
+	}
+	t.rows = append(t.rows, rows...)
+}
 
 // Then adds something to be done after the commit, in order, before anybody is
 // told. It runs in a goroutine that everybody waits for, so it must not wait for
@@ -79,8 +85,11 @@ func (t *Transit) hand(s *session.Session, st *stanza.Stanza, more []byte, chose
 	c := copied{to: s, st: st, more: more, chosen: chosen}
 	if st.Kind == stanza.Message {
 		if c.hold = s.Reserve(st, more); c.hold != nil && c.hold.Durable() {
-			t.rows = append(t.rows, c.hold.Row(t.At))
+			t.Keep(c.hold.Row(t.At))
 		}
+	}
+	if t.copies == nil {
+		t.copies = t.few[:0]
 	}
 	t.copies = append(t.copies, c)
 }

@@ -127,5 +127,5 @@ func (s *Session) HandledRow() (row store.Row, ok bool) {
 	if s.sm == nil || s.sm.id == "" || s.ended.Load() {
 		return store.Row{}, false
 	}
-	return handledRow(s.sm.id, s.in.taken-s.in.base), true
+	return handledRow(s.sm.key, s.in.taken-s.in.base), true
 }

@@ -21,6 +21,7 @@ import (
 // never lose one, and is mended when the queue is empty.
 type ledger struct {
 	id    string // of the resumable stream; "" when not resumable
+	key   any    // id, as a value for rows
 	base  uint64 // stanzas the client has acknowledged
 	shift uint64 // seq less what the client counts
 	last  uint64 // seq of the newest entry
@@ -208,7 +209,7 @@ func (l *ledger) clear() (rest []Entry) {
 // made durable.
 type Hold struct {
 	s *Session
-	e *entry
+	e entry
 }
 
 // Reserve takes the next place in the outgoing order for a stanza that is to be
@@ -225,9 +226,9 @@ func (s *Session) Reserve(st *stanza.Stanza, more []byte) *Hold {
 	if !passing {
 		s.flushInactive()
 	}
-	e := &entry{Entry: Entry{Stanza: st, More: more, At: time.Now()}, held: true, durable: !passing}
-	s.sm.add(e)
-	return &Hold{s, e}
+	h := &Hold{s, entry{Entry: Entry{Stanza: st, More: more, At: time.Now()}, held: true, durable: !passing}}
+	s.sm.add(&h.e)
+	return h
 }
 
 // Durable tells whether the stanza is to survive a crash. A chat state by itself
@@ -237,7 +238,7 @@ func (h *Hold) Durable() bool { return h.e.durable }
 // Row is what makes the place durable; at is when the stanza came here first.
 func (h *Hold) Row(at time.Time) store.Row {
 	h.e.At = at
-	return queueRow(h.s.sm.id, h.e.seq, h.e.Entry)
+	return queueRow(h.s.sm.key, h.e.seq, h.e.Entry)
 }
 
 // Settle releases the place: to be written when err is nil, else to be
@@ -252,16 +253,16 @@ func (h *Hold) Settle(err error) bool {
 	defer s.mu.Unlock()
 	if s.ended.Load() {
 		if err == nil && h.e.durable {
-			s.forgetRow(h.e)
+			s.forgetRow(&h.e)
 		}
 		return false
 	}
-	l.settle(h.e)
+	l.settle(&h.e)
 	switch {
 	case err != nil:
-		l.remove(h.e)
-	case !h.e.durable && l.newest(h.e) && s.csi.defers(h.e.Stanza):
-		l.remove(h.e)
+		l.remove(&h.e)
+	case !h.e.durable && l.newest(&h.e) && s.csi.defers(h.e.Stanza):
+		l.remove(&h.e)
 		s.csi.add(h.e.Stanza, h.e.More)
 	}
 	if l.held == 0 {

@@ -49,7 +49,7 @@ func (s *Session) Enable(ctx context.Context, resume bool) error {
 	}
 	s.out = n.Append(s.grow(), "")
 	s.in.base, s.in.stored = s.in.done, s.in.done
-	s.sm = &ledger{id: id}
+	s.sm = &ledger{id: id, key: id}
 	s.pump()
 	return nil
 }

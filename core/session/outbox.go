@@ -72,6 +72,11 @@ func (s *Session) overflows() bool {
 
 // write drains the outbox with as few writes as the peer's pace allows, then
 // ends. There is one writer for a wire, and none while nothing is to be said.
+//
+// HOT: 0.45 µs for one stanza, most of it the start of the goroutine, 0.10 µs for
+// each of a hundred; 0.65 and 0.22 µs with XEP-0198, which keeps each (one
+// allocation) until it is acknowledged (BenchmarkOutbox). A goroutine that waits would
+// cost every idle session 2 KiB and more.
 func (s *Session) write(w Wire) {
 	for {
 		b, last := s.takeFor(w)

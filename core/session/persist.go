@@ -16,14 +16,15 @@ import (
 // gone when the session ends.
 var queueTable = &store.Table{Name: "sm_queue", Columns: []string{"session", "seq", "at", "stanza"}, Key: 2}
 
-func queueRow(id string, seq uint64, e Entry) store.Row {
+func queueRow(id any, seq uint64, e Entry) store.Row {
 	b := e.Stanza.AppendWith(make([]byte, 0, e.Stanza.Size()+len(e.More)+32), stanza.NSClient, e.More)
 	return store.Row{Table: queueTable, Values: []any{id, int64(seq), e.At.UnixMicro(), b}}
 }
 
 // handledRow never goes back: rows of <a/> and of messages may pass each other.
-func handledRow(id string, handled uint64) store.Row {
-	return store.Do(`UPDATE sm_session SET handled = ? WHERE id = ? AND handled < ?`, int64(handled), id, int64(handled))
+func handledRow(id any, handled uint64) store.Row {
+	var n any = int64(handled)
+	return store.Do(`UPDATE sm_session SET handled = ? WHERE id = ? AND handled < ?`, n, id, n)
 }
 
 func forgetSession(id string) store.Row { return store.Do(`DELETE FROM sm_session WHERE id = ?`, id) }
@@ -135,7 +136,7 @@ func (s *Session) commit() ([]store.Row, func(error)) {
 	}
 	handled := s.in.done
 	if handled > s.in.stored {
-		rows = append(rows, handledRow(l.id, handled-s.in.base))
+		rows = append(rows, handledRow(l.key, handled-s.in.base))
 	}
 	upTo := l.acked
 	if upTo > l.trimmed {
@@ -272,7 +273,7 @@ func revive(env *Env, id string, bare jid.JID, resource string, state []byte) (*
 	s := New(env, v.ID, full, 0, nil, v.Facts)
 	s.Since = v.Since
 	s.want.Store(uint32(v.Want))
-	s.sm = &ledger{id: id, revived: true, shift: v.Shift, last: v.Shift + epoch}
+	s.sm = &ledger{id: id, key: id, revived: true, shift: v.Shift, last: v.Shift + epoch}
 	if v.Presence != "" {
 		st, err := stanza.Parse([]byte(v.Presence))
 		if err != nil {
