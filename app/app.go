@@ -312,7 +312,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for _, c := range all {
 		if c.Ended() { // it could not be resumed
-			c.EndNow(nil)
+			c.End(nil)
 		}
 	}
 	var errs []error

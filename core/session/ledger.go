@@ -20,15 +20,16 @@ import (
 // later ones are then one too high, which can double a stanza after a crash but
 // never lose one, and is mended when the queue is empty.
 type ledger struct {
-	id    string // of the resumable stream; "" when not resumable
-	key   any    // id, as a value for rows
-	base  uint64 // stanzas the client has acknowledged
-	shift uint64 // seq less what the client counts
-	last  uint64 // seq of the newest entry
-	queue []*entry
-	next  int // first entry not rendered to the current wire
-	asked int // position in queue up to which <r/> was sent; 0: no answer is awaited
-	held  int // entries that are held
+	id     string // of the resumable stream; "" when not resumable
+	key    any    // id, as a value for rows
+	base   uint64 // stanzas the client has acknowledged
+	shift  uint64 // seq less what the client counts
+	last   uint64 // seq of the newest entry
+	queue  []*entry
+	next   int // first entry not rendered to the current wire
+	asked  int // position in queue up to which <r/> was sent; 0: no answer is awaited
+	held   int // entries that are held
+	before int // length of queue when the wire went away
 
 	bytes   int // cost of the queue
 	waiting int // that of its entries from next on
@@ -313,7 +314,7 @@ func (s *Session) boundQueue() {
 		return
 	}
 	set := &s.env.Settings.Load().C2S
-	if l.bytes <= set.QueueBytes && (s.wire != nil || len(l.queue) <= set.QueueStanzas) {
+	if l.bytes <= set.QueueBytes && (s.wire != nil || len(l.queue)-l.before <= set.QueueStanzas) {
 		return
 	}
 	s.env.Log.Warn("too much unacknowledged, session ended", "conn", s.ID, "who", s.JID.String(), "stanzas", len(l.queue), "bytes", l.bytes)

@@ -187,7 +187,7 @@ func (s *Session) Close(w Wire) {
 
 // unplug forgets the wire and what waited for it. Called with mu held.
 func (s *Session) unplug() {
-	s.wire = nil
+	s.wire, s.unsaved.asked = nil, false
 	if s.out != nil {
 		recycle(s.out)
 		s.out = nil
@@ -199,7 +199,7 @@ func (s *Session) unplug() {
 // under way says it; else somebody is sent. Called with mu held.
 func (s *Session) hangUp(reason *stream.Error) {
 	w, rest := s.wire, s.out
-	s.wire, s.out = nil, nil
+	s.wire, s.out, s.unsaved.asked = nil, nil, false
 	s.quiet.Broadcast()
 	switch {
 	case w == nil:
@@ -229,6 +229,7 @@ func (s *Session) detached() {
 		s.endLocked(nil)
 		return
 	}
+	s.sm.before = len(s.sm.queue)
 	s.expire(window)
 }
 
@@ -329,7 +330,7 @@ func (s *Session) farewell() {
 }
 
 // Suspend closes the wire for a shutdown. A session that can be resumed is not
-// over: the next process revives it from its rows. Any other is, and EndNow must
+// over: the next process revives it from its rows. Any other is, and End must
 // follow when all are suspended.
 func (s *Session) Suspend(reason *stream.Error) {
 	s.mu.Lock()

@@ -146,23 +146,26 @@ func TestALargeQueueIsSentAgainAsTheClientReads(t *testing.T) {
 
 func TestTheQueueIsBounded(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		stanzas  int
-		bytes    int
-		attached bool
-		size     int
-		ended    int // after how many
+		name   string
+		bytes  int
+		before int // stanzas that were there when the client went away; -1: it has not
+		size   int
+		ended  int // after how many
 	}{
-		{"away, by stanzas", 50, 1 << 20, false, 10, 51},
-		{"away, by bytes", 50, 100_000, false, 10_000, 10},
-		{"there, by bytes", 50, 100_000, true, 10_000, 10},
-		{"there, many presences", 50, 1 << 20, true, 10, 0},
+		{"away, by stanzas", 1 << 20, 0, 10, 51},
+		{"away, by stanzas, behind a burst", 1 << 20, 100, 10, 51},
+		{"away, by bytes", 100_000, 0, 10_000, 10},
+		{"there, by bytes", 100_000, -1, 10_000, 10},
+		{"there, with many contacts", 1 << 20, -1, 10, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				w.set.C2S.QueueStanzas, w.set.C2S.QueueBytes = c.stanzas, c.bytes
+				w.set.C2S.QueueStanzas, w.set.C2S.QueueBytes = 50, c.bytes
 				s, wire := w.managed("phone", true)
-				if !c.attached {
+				for range c.before {
+					s.Send(chat("before"))
+				}
+				if synctest.Wait(); c.before >= 0 {
 					s.Lost(wire)
 				}
 				ended := 0
@@ -177,7 +180,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 				if ended != c.ended {
 					t.Errorf("ended after %d, want %d", ended, c.ended)
 				}
-				if c.attached && c.ended > 0 && wire.end() != stream.PolicyViolation {
+				if c.before < 0 && c.ended > 0 && wire.end() != stream.PolicyViolation {
 					t.Error("the wire ended with", wire.end())
 				}
 			})

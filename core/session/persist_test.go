@@ -397,3 +397,21 @@ func game(w *world, r *rand.Rand, name string) {
 	w.env.Settle()
 	synctest.Wait()
 }
+
+// A session whose client has gone does not ask for ever whether the database is
+// back.
+func TestNobodyWaitsForAnAcknowledgementOnALostWire(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		s, wire := w.managed("phone", true)
+		takes(t, s, wire, presence("romeo@a.example/phone", "1", ""))
+		s.AckRequested()
+		s.Lost(wire)
+		s.mu.Lock()
+		asked := s.unsaved.asked
+		s.mu.Unlock()
+		if asked {
+			t.Error("it waits")
+		}
+		resume(t, s, 0).gets(t, "resumed1")
+	})
+}

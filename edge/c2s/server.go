@@ -91,7 +91,7 @@ func (s *Server) Serve(ctx context.Context, door *listen.Conn) {
 	if !stay() {
 		c.sess.Suspend(Shutdown())
 		if c.sess.Ended() {
-			c.sess.EndNow(nil)
+			c.sess.End(nil)
 		}
 	}
 	door.Go(func() { c.stanzas(ctx) })
