@@ -1,10 +1,6 @@
 package elem
 
-import (
-	"bytes"
-	"slices"
-	"sync"
-)
+import "sync"
 
 // Event is what the decoder found.
 type Event uint8
@@ -48,6 +44,12 @@ const (
 	closed
 )
 
+const (
+	bufferSize = 8 << 10
+	// maxKept bounds the buffers that go back to the pool with other scratch.
+	maxKept = 16 << 10
+)
+
 // binding is a prefix in scope.
 type binding struct{ prefix, uri string }
 
@@ -63,6 +65,7 @@ type work struct {
 	tag   tag     // of the element within that is being read
 	top   tag     // of the top-level element
 	scope []binding
+	uris  []string // of the attributes of the tag that is being read
 	parts []Part
 	elems int
 	name  Name // of the top-level element
@@ -89,12 +92,6 @@ type frame struct {
 	def               string // the default namespace in scope in the source
 	content           bool   // a child in the content namespace declares none
 }
-
-const (
-	bufferSize = 8 << 10
-	// maxKept bounds the buffers that go back to the pool with other scratch.
-	maxKept = 16 << 10
-)
 
 var works = sync.Pool{New: func() any { return &work{buf: make([]byte, bufferSize)} }}
 
@@ -141,6 +138,14 @@ func (d *Decoder) Buffered() int {
 	return d.w.n - d.w.r
 }
 
+// SkipSpace drops white space between elements that is buffered, so that
+// Buffered counts only what says something.
+func (d *Decoder) SkipSpace() {
+	if d.w != nil {
+		d.w.r = skipSpace(d.w.buf[:d.w.n], d.w.r)
+	}
+}
+
 // Partial tells, after Next said ErrMore, whether an element has begun.
 func (d *Decoder) Partial() bool { return d.Buffered() > 0 }
 
@@ -179,6 +184,7 @@ func (w *work) release() {
 	clear(w.parts[:cap(w.parts)])
 	clear(w.scope[:cap(w.scope)])
 	clear(w.stack[:cap(w.stack)])
+	clear(w.uris[:cap(w.uris)])
 	w.name = Name{}
 	if len(w.buf) > maxKept || cap(w.out) > maxKept || cap(w.parts) > 128 {
 		return // the pool keeps no large ones
@@ -191,64 +197,6 @@ func (w *work) begin() {
 	w.pos, w.inner, w.elems, w.cdata, w.done = 0, 0, 0, 0, 0
 	w.seen, w.again, w.quote = 0, 0, 0
 	w.stack, w.scope, w.parts, w.out = w.stack[:0], w.scope[:0], w.parts[:0], w.out[:0]
-}
-
-// Element is a stream header or a top-level element. It is valid until the
-// next call of Next, Space, Discard or Release; Inner and Parts are valid for
-// ever and must not be changed.
-type Element struct {
-	Name Name
-
-	// Prefix is the prefix as it was written, and Default the default namespace
-	// in scope within: of a header that says how the peer wants to talk
-	// (RFC 6120 §4.8).
-	Prefix, Default string
-
-	// Inner is the canonical content, relative to the element's own namespace.
-	Inner []byte
-	Parts []Part
-
-	src   []byte
-	attrs []attr
-}
-
-// Attr is the value of an attribute in no namespace.
-func (e *Element) Attr(local string) ([]byte, bool) {
-	for i := range e.attrs {
-		a := &e.attrs[i]
-		if a.kind == plain && string(a.name(e.src)) == local {
-			return a.value(e.src), true
-		}
-	}
-	return nil, false
-}
-
-// Lang is xml:lang.
-func (e *Element) Lang() ([]byte, bool) {
-	for i := range e.attrs {
-		a := &e.attrs[i]
-		if a.kind == byXML && string(a.local(e.src)) == "lang" {
-			return a.value(e.src), true
-		}
-	}
-	return nil, false
-}
-
-// Node is the whole element as a tree, without attributes in foreign
-// namespaces: for what is negotiated, where speed does not matter.
-func (e *Element) Node() *Node {
-	n := New(e.Name.Space, e.Name.Local)
-	for i := range e.attrs {
-		a := &e.attrs[i]
-		if a.kind == plain || a.kind == byXML {
-			n.WithAttr(string(a.name(e.src)), string(a.value(e.src)))
-		}
-	}
-	space := e.Name.Space
-	if isContent(space) {
-		space = NSClient
-	}
-	return n.parseContent(e.Inner, space)
 }
 
 // Element is what the last event is about.
@@ -333,122 +281,4 @@ func (d *Decoder) top(s []byte) (Event, error) {
 		return 0, err
 	}
 	return TopElement, nil
-}
-
-// declaration reads <?xml …?>, which may only be the very first thing.
-func (d *Decoder) declaration() error {
-	const begin, longest = "<?xml", 256
-	w := d.w
-	s := w.buf[w.r:w.n]
-	if len(s) == 0 {
-		return ErrMore
-	}
-	if len(s) <= len(begin) {
-		if string(s) == begin[:len(s)] {
-			return ErrMore
-		}
-		d.state = atHeader
-		return nil
-	}
-	if string(s[:len(begin)]) != begin || class[s[len(begin)]]&space == 0 {
-		d.state = atHeader
-		return nil
-	}
-	end := bytes.Index(s[:min(len(s), longest)], []byte("?>"))
-	if end < 0 {
-		if len(s) >= longest {
-			return notWellFormed("bad XML declaration")
-		}
-		return ErrMore
-	}
-	if err := checkDeclaration(s[len(begin):end]); err != nil {
-		return err
-	}
-	w.r += end + 2
-	d.state = atHeader
-	return nil
-}
-
-// checkDeclaration reads the pseudo-attributes of an XML declaration with the
-// means for a tag.
-func checkDeclaration(s []byte) error {
-	s = append(slices.Clone(s), '>')
-	t := tag{limit: 4}
-	if _, err := t.scanAttrs(s, 0); err != nil {
-		return notWellFormed("bad XML declaration")
-	}
-	order := []string{"version", "encoding", "standalone"}
-	for i := range t.attrs {
-		a := &t.attrs[i]
-		name, value := string(a.name(s)), s[a.val:a.end]
-		at := slices.Index(order, name)
-		switch {
-		case at < 0 || i == 0 && name != "version":
-			return notWellFormed("bad XML declaration")
-		case name == "version" && string(value) != "1.0":
-			return notWellFormed("only XML 1.0 is understood")
-		case name == "encoding" && !bytes.EqualFold(value, []byte("UTF-8")):
-			return &Error{"unsupported-encoding", "only UTF-8 is understood"}
-		case name == "standalone" && string(value) != "yes" && string(value) != "no":
-			return notWellFormed("bad XML declaration")
-		}
-		order = order[at+1:]
-	}
-	if len(t.attrs) == 0 {
-		return notWellFormed("bad XML declaration")
-	}
-	return nil
-}
-
-// openStream reads the stream header (RFC 6120 §4.7, §4.8).
-func (d *Decoder) openStream(s []byte) (Event, error) {
-	w := d.w
-	if err := d.startTag(s, 0); err != nil {
-		return 0, err
-	}
-	f := &w.stack[0]
-	if f.ns != NSStream {
-		return 0, &Error{"invalid-namespace", "this is no stream header"}
-	}
-	if string(w.top.local(s)) != "stream" {
-		return 0, &Error{"bad-format", "this is no stream header"}
-	}
-	if f.def != "" && f.def != d.content && f.def != NSStream {
-		return 0, &Error{"invalid-namespace", "content namespace is not supported"}
-	}
-	d.streamName, d.def = string(s[f.start:f.end]), f.def
-	d.header = slices.Clone(w.scope)
-	d.state = open
-	d.fill(s)
-	if w.top.empty {
-		// <stream:stream/> opens and closes; the close is next.
-		d.state = closed
-	}
-	return StreamOpen, nil
-}
-
-func (d *Decoder) closeStream(s []byte) (Event, error) {
-	if d.state != open {
-		return 0, notWellFormed("end tag without a start tag")
-	}
-	end, err := endTag(s, 0, []byte(d.streamName))
-	if err == ErrMore {
-		return 0, d.w.wait(s, 0)
-	}
-	if err != nil {
-		return 0, err
-	}
-	d.w.pos = end
-	d.elem = Element{}
-	d.state = closed
-	return StreamClose, nil
-}
-
-// fill makes the public element of the top-level start tag.
-func (d *Decoder) fill(s []byte) {
-	w := d.w
-	d.elem = Element{Name: w.name, Default: w.stack[0].def, src: s, attrs: w.top.attrs}
-	if w.top.colon >= 0 {
-		d.elem.Prefix = w.names.get(s[w.top.start:w.top.colon])
-	}
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,7 +15,27 @@ import (
 
 const maxFuzz = 2 << 10 // larger inputs only meet the limits
 
+// transcripts is where the stanzas of all transcripts are found: each is a
+// seed.
+const transcripts = "../../test/transcript/scripts"
+
 func seeds(f *testing.F) {
+	f.Helper()
+	err := filepath.WalkDir(transcripts, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for line := range strings.Lines(string(text)) {
+			if i := strings.IndexByte(line, '<'); i >= 0 && len(line) <= maxFuzz {
+				f.Add(strings.TrimSpace(line[i:]))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, c := range canonical {
 		f.Add(c.in)
 	}

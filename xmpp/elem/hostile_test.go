@@ -130,6 +130,7 @@ var hostile = []struct{ name, in, condition string }{
 	{"too much CDATA", "<message><![CDATA[" + strings.Repeat("x", 16<<10), "policy-violation"},
 	{"long namespace used often", "<message xmlns:p='" + strings.Repeat("x", 2000) + "'><a>" + strings.Repeat("<p:b/>", 500), "policy-violation"},
 	{"long namespace used often in attributes", "<message xmlns:p='" + strings.Repeat("x", 2000) + "'><a>" + strings.Repeat("<b p:c=''/>", 500), "policy-violation"},
+	{"attributes that differ by their prefixes alone", manyPrefixes("<message", 20) + "><a>" + strings.Repeat("<b"+manyUses(20)+"/>", 50), "policy-violation"},
 	{"CDATA that must be escaped", "<message><![CDATA[" + strings.Repeat("&", 10000), "policy-violation"},
 }
 
@@ -138,6 +139,13 @@ func manyAttrs(tag string, n int) string {
 		tag += fmt.Sprintf(" a%d=''", i)
 	}
 	return tag + ">"
+}
+
+func manyUses(n int) (attrs string) {
+	for i := range n {
+		attrs += fmt.Sprintf(" p%d:a=''", i)
+	}
+	return attrs
 }
 
 func manyPrefixes(tag string, n int) string {

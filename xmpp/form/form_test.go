@@ -102,11 +102,11 @@ func FuzzParse(f *testing.F) {
 	f.Add("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:f</value></field></x>")
 	f.Add("<x xmlns='jabber:x:data' type='form'><title>t</title><instructions>i</instructions><field var='a' type='list-single' label='l'><desc>d</desc><required/><value>1</value><option label='x'><value>1</value></option></field></x>")
 	f.Fuzz(func(t *testing.T, in string) {
-		n, err := elem.Parse([]byte(in), form.NS)
+		e, err := elem.ParseElement([]byte(in), form.NS, elem.Limits{})
 		if err != nil {
 			return
 		}
-		one, err := form.Parse(n)
+		one, err := form.Parse(e.Node())
 		if err != nil {
 			return
 		}
