@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"chancery/admin/ops"
@@ -35,9 +36,9 @@ func dial(t *testing.T, n *node.Node, tls bool) *node.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Quiet()
+	synctest.Wait()
 	c.Send("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a.example' version='1.0'>")
-	n.Quiet()
+	synctest.Wait()
 	return c
 }
 
@@ -55,8 +56,8 @@ func login(t *testing.T, n *node.Node, user, resource string) *node.Conn {
 	return c
 }
 
-func said(n *node.Node, c *node.Conn) string {
-	n.Quiet()
+func said(c *node.Conn) string {
+	synctest.Wait()
 	var b strings.Builder
 	for _, e := range c.Take() {
 		b.WriteString(e.String())
@@ -74,11 +75,11 @@ func attempt(t *testing.T, n *node.Node, user, mechanism string) string {
 	t.Helper()
 	c := dial(t, n, true)
 	defer c.Close()
-	said(n, c)
+	said(c)
 	start := time.Now()
 	if mechanism == "PLAIN" {
 		c.Send(plain(user, "wrong"))
-		return said(n, c) + time.Since(start).String()
+		return said(c) + time.Since(start).String()
 	}
 	h, err := node.ScramHash(mechanism)
 	if err != nil {
@@ -86,7 +87,7 @@ func attempt(t *testing.T, n *node.Node, user, mechanism string) string {
 	}
 	s := &node.Scram{Hash: h, User: user, Password: "wrong", Nonce: "of-the-client"}
 	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='" + mechanism + "'>" + base64.StdEncoding.EncodeToString([]byte(s.First())) + "</auth>")
-	challenge := said(n, c)
+	challenge := said(c)
 	m := text.FindStringSubmatch(challenge)
 	if m == nil {
 		return challenge
@@ -101,7 +102,7 @@ func attempt(t *testing.T, n *node.Node, user, mechanism string) string {
 	}
 	c.Send("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + base64.StdEncoding.EncodeToString([]byte(final)) + "</response>")
 	shape := letters.ReplaceAllString(nonce.ReplaceAllString(string(first), "r=…"), "x")
-	return strings.Replace(challenge, m[1], shape, 1) + said(n, c) + time.Since(start).String()
+	return strings.Replace(challenge, m[1], shape, 1) + said(c) + time.Since(start).String()
 }
 
 var (
@@ -135,7 +136,7 @@ func TestUnknownAndDisabledUsersAreWrongPasswordsInBytes(t *testing.T) {
 func TestTooManyFailedLoginsEndTheStream(t *testing.T) {
 	stage(t, func(t *testing.T, n *node.Node) {
 		c := dial(t, n, true)
-		said(n, c)
+		said(c)
 		tries := 0
 		for got := ""; !strings.Contains(got, "</stream:stream>"); {
 			if tries++; tries > 20 {
@@ -143,7 +144,7 @@ func TestTooManyFailedLoginsEndTheStream(t *testing.T) {
 			}
 			c.Send(plain("romeo", fmt.Sprint("guess", tries)))
 			time.Sleep(5 * time.Second) // the wait that failures earn
-			if got = said(n, c); strings.Contains(got, "<stream:error>") && !strings.Contains(got, "<policy-violation ") {
+			if got = said(c); strings.Contains(got, "<stream:error>") && !strings.Contains(got, "<policy-violation ") {
 				t.Error(got)
 			}
 		}
@@ -166,21 +167,21 @@ func TestPipelinedPlaintextAfterStartTLSIsDropped(t *testing.T) {
 	} {
 		stage(t, func(t *testing.T, n *node.Node) {
 			c := dial(t, n, false)
-			said(n, c)
+			said(c)
 			c.Send(starttls + behind) // in one piece
-			if got := said(n, c); !strings.Contains(got, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") || !strings.Contains(got, "</stream:stream>") || strings.Contains(got, "<success") {
+			if got := said(c); !strings.Contains(got, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") || !strings.Contains(got, "</stream:stream>") || strings.Contains(got, "<success") {
 				t.Errorf("%s: %s", name, got)
 			}
 			c.Close()
 
 			// Behind <proceed/> it is taken for TLS, and is none.
 			c = dial(t, n, false)
-			said(n, c)
+			said(c)
 			c.Send(starttls)
-			n.Quiet()
+			synctest.Wait()
 			c.Send(behind)
 			time.Sleep(time.Minute)
-			if got := said(n, c); strings.Contains(got, "<success") || strings.Contains(got, "<features") {
+			if got := said(c); strings.Contains(got, "<success") || strings.Contains(got, "<features") {
 				t.Errorf("%s, later: %s", name, got)
 			}
 			c.Close()
@@ -199,12 +200,12 @@ func TestStanzaBeforeBindEndsTheStream(t *testing.T) {
 	} {
 		stage(t, func(t *testing.T, n *node.Node) {
 			c := dial(t, n, true)
-			said(n, c)
+			said(c)
 			if err := n.Authenticate(c, node.Domain, node.Login{User: "romeo"}); err != nil {
 				t.Fatal(err)
 			}
 			c.Send(sent)
-			if got := said(n, c); !strings.Contains(got, "<not-authorized ") || !strings.Contains(got, "</stream:stream>") {
+			if got := said(c); !strings.Contains(got, "<not-authorized ") || !strings.Contains(got, "</stream:stream>") {
 				t.Errorf("%s: %s", sent, got)
 			}
 			c.Close()
@@ -217,26 +218,26 @@ func TestALargeQueueComesAfterAResumption(t *testing.T) {
 	stage(t, func(t *testing.T, n *node.Node) {
 		phone := login(t, n, "romeo", "phone")
 		phone.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
-		id := regexp.MustCompile(` id='([^']*)'`).FindStringSubmatch(said(n, phone))
+		id := regexp.MustCompile(` id='([^']*)'`).FindStringSubmatch(said(phone))
 		if id == nil {
 			t.Fatal("not enabled")
 		}
 		phone.Send("<presence/>")
-		said(n, phone)
+		said(phone)
 		phone.Cut()
 		balcony := login(t, n, "juliet", "balcony")
 		const count = 40
 		for i := range count {
 			balcony.Send(fmt.Sprintf("<message to='romeo@a.example' type='chat' id='%d'><body>%s</body></message>", i, strings.Repeat("x", 50_000)))
-			n.Quiet()
+			synctest.Wait()
 		}
 		again := dial(t, n, true)
-		said(n, again)
+		said(again)
 		if err := n.Authenticate(again, node.Domain, node.Login{User: "romeo"}); err != nil {
 			t.Fatal(err)
 		}
 		again.Send("<resume xmlns='urn:xmpp:sm:3' previd='" + id[1] + "' h='1'/>")
-		got := said(n, again)
+		got := said(again)
 		if n := strings.Count(got, "<message "); n != count || !strings.HasPrefix(got, "<resumed ") {
 			t.Errorf("%d of %d messages came, behind %.100s", n, count, got)
 		}
