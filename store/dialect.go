@@ -94,6 +94,19 @@ func (d *dialect) groupContext() (context.Context, context.CancelFunc) {
 	return context.Background(), func() {}
 }
 
+// fence makes the connection the only one that writes. A PostgreSQL backend does not notice at once that its client was killed, and
+// may commit a last time after the next process has read its rows; its lock goes when it is done. For SQLite the file's lock does it.
+func (d *dialect) fence(ctx context.Context, conn *sql.Conn) error {
+	if d.name != Postgres {
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock(hashtext('chancery writer'), hashtext(current_schema()))`)
+	if err != nil && ctx.Err() != nil {
+		return &classed{ErrUnavailable, ErrInUse}
+	}
+	return err
+}
+
 const (
 	groupTime   = 8 * time.Second
 	connectTime = 5 * time.Second

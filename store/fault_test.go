@@ -132,14 +132,7 @@ func TestAConnectionThatDiesWhileIdleIsNobodysTrouble(t *testing.T) {
 	if err := appendOne(db, put("s", 1, "a")); err != nil {
 		t.Fatal(err)
 	}
-	other := storetest.Open(t, cfg)
-	err := other.Write(t.Context(), func(tx store.Tx) error {
-		var n int
-		return tx.QueryRow(t.Context(), `SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`).Scan(&n)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	run(t, connect(t, cfg.DSN), `SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	if err := appendOne(db, put("s", 2, "b")); err != nil {
 		t.Error(err)
 	}

@@ -84,6 +84,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 		return nil, errors.Join(err, db.closePools())
 	}
 	db.writer = newWriter(db)
+	if d.name == Postgres { // nothing may be read before the process before has written its last
+		if err := db.Write(ctx, func(Tx) error { return nil }); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	return db, nil
 }
 

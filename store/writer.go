@@ -203,8 +203,14 @@ func (w *writer) commit(g []request) error {
 }
 
 func (w *writer) connect(ctx context.Context) (err error) {
-	if w.conn == nil {
-		w.conn, err = w.db.writes.Conn(ctx)
+	if w.conn != nil {
+		return nil
+	}
+	if w.conn, err = w.db.writes.Conn(ctx); err != nil {
+		return err
+	}
+	if err = w.db.dialect.fence(ctx, w.conn); err != nil {
+		w.dropConn()
 	}
 	return err
 }
