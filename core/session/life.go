@@ -112,11 +112,11 @@ func (s *Session) Resume(w Wire, f Facts, h uint32) (revived bool, err error) {
 	}
 	l := s.sm
 	if revived = l.revived; revived {
-		s.unsaved.rows = append(s.unsaved.rows, l.revive(h)...)
-		s.unsaved.state = true
-	} else {
-		l.ack(h)
+		if err := s.renumber(h); err != nil {
+			return false, err
+		}
 	}
+	l.ack(h)
 	s.save()
 	s.stopExpiry()
 	s.wire, s.facts = w, f
@@ -128,6 +128,28 @@ func (s *Session) Resume(w Wire, f Facts, h uint32) (revived bool, err error) {
 	s.pump()
 	return revived, nil
 }
+
+// renumber is the first resumption after a restart. The new numbers are on disk
+// before the client counts by them: after another crash it would be sent again
+// what it has. Called with mu held, which it gives up while it waits.
+func (s *Session) renumber(h uint32) error {
+	s.unsaved.rows = append(s.unsaved.rows, s.sm.revive(h)...)
+	s.unsaved.state = true
+	for s.save(); s.unsaved.running; {
+		s.quiet.Wait()
+	}
+	if len(s.unsaved.rows) > 0 {
+		return errUnsaved
+	}
+	if s.wire != nil { // somebody was quicker
+		return ErrGone
+	}
+	return s.mayResume(h)
+}
+
+// errUnsaved says that the database is away: the session waits on, and the client
+// may bind anew meanwhile.
+var errUnsaved = errors.New("the session cannot be renumbered: the database is away")
 
 // mayResume is called with mu held.
 func (s *Session) mayResume(h uint32) error {

@@ -153,6 +153,25 @@ func TestARowThatIsOnItsWayAtTheResumptionKeepsItsNumber(t *testing.T) {
 	})
 }
 
+func TestNewNumbersAreOnDiskBeforeTheClientCountsByThem(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		s, wire := w.managed("phone", true)
+		durable(s, chat("1"))
+		wire.take()
+		s.Suspend(nil)
+		w.env.Settle()
+		s = w.revive()[0]
+		commit := make(chan struct{})
+		w.env.DB.Append(nil, func(error) { <-commit }) // nothing is told as written until then
+		fresh := newWire()
+		go s.Resume(fresh, Facts{}, 0)
+		synctest.Wait()
+		fresh.gets(t, "")
+		close(commit)
+		fresh.gets(t, "resumed0 1 r")
+	})
+}
+
 func TestWhatBelongsToNobodyIsRemoved(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		err := db.Write(t.Context(), func(tx store.Tx) error {
