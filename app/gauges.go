@@ -112,6 +112,7 @@ func truth(b bool) float64 {
 
 // background starts what works without being asked.
 func (s *Server) background() {
+	s.run.Go(func() { s.giveBack(s.ctx) })
 	s.run.Go(func() { s.parts.archive.Run(s.ctx) })
 	s.run.Go(func() { s.parts.offline.Run(s.ctx) })
 }

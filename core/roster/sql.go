@@ -21,7 +21,13 @@ func load(ctx context.Context, tx store.Tx, account int64) (*Roster, error) {
 	if err := loadItems(ctx, tx, account, l.items); err != nil {
 		return nil, err
 	}
-	return l, loadRequests(ctx, tx, account, l.items)
+	if err := loadRequests(ctx, tx, account, l.items); err != nil {
+		return nil, err
+	}
+	if len(l.items) == 0 {
+		l.items = nil // many accounts know nobody; a map costs
+	}
+	return l, nil
 }
 
 func loadItems(ctx context.Context, tx store.Tx, account int64, into map[jid.JID]Item) error {

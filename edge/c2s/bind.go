@@ -159,7 +159,7 @@ func (c *conn) resume(ctx context.Context, e *elem.Element) error {
 	}
 	c.srv.Count.Resumed.Add(1)
 	c.sess = s
-	c.log.Debug("session resumed", "who", s.JID.String(), "session", s.ID)
+	c.log().Debug("session resumed", "who", s.JID.String(), "session", s.ID)
 	if revived && c.srv.Revived != nil {
 		c.srv.Revived(ctx, s)
 	}

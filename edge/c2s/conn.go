@@ -34,7 +34,6 @@ type conn struct {
 	net  net.Conn // door, or the TLS on it
 	tls  *tls.Conn
 	dec  *elem.Decoder
-	log  *slog.Logger
 	name string // for logs
 	id   string // of the stream, new with every header
 
@@ -69,8 +68,12 @@ func newConn(s *Server, door *listen.Conn) *conn {
 	return &conn{
 		srv: s, door: door, net: door, name: name, id: name, ended: make(chan struct{}), turn: make(chan struct{}, 1),
 		dec: elem.NewDecoder(stanza.NSClient, before(s.Settings.Load())),
-		log: s.Log.With("conn", name, "peer", door.Remote().String()),
 	}
+}
+
+// log is made when there is something to say: an idle connection keeps none.
+func (c *conn) log() *slog.Logger {
+	return c.srv.Log.With("conn", c.name, "peer", c.door.Remote().String())
 }
 
 // errClosed ends a connection without a word.
@@ -184,12 +187,12 @@ func (c *conn) hangUp(why error) {
 	var e *stream.Error
 	switch {
 	case errors.As(why, &e):
-		c.log.Debug("stream ended", "err", e)
+		c.log().Debug("stream ended", "err", e)
 		c.End(nil, e)
 	case errors.Is(why, errOrderly):
 		c.End(nil, nil)
 	default:
-		c.log.Debug("connection ended", "err", why)
+		c.log().Debug("connection ended", "err", why)
 		if !c.ending.Load() {
 			c.Cut()
 		}

@@ -171,7 +171,7 @@ func (a *attempts) fail(f *sasl.Failure) error {
 	}
 	a.now = nil
 	if f.Cause != nil {
-		c.log.Error("authentication could not be decided", "who", user.String(), "err", f.Cause)
+		c.log().Error("authentication could not be decided", "who", user.String(), "err", f.Cause)
 	}
 	if f.Condition == sasl.NotAuthorized && a.looked {
 		a.guesses++

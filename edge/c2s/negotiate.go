@@ -107,7 +107,7 @@ func (c *conn) handshake(ctx context.Context, set *settings.Settings, direct boo
 	}
 	if err != nil {
 		c.srv.Count.HandshakesFailed.Add(1)
-		c.log.Debug("TLS handshake failed", "err", err)
+		c.log().Debug("TLS handshake failed", "err", err)
 		return errClosed
 	}
 	c.srv.Count.Handshakes.Add(1)

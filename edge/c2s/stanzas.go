@@ -21,7 +21,7 @@ import (
 func (c *conn) stanzas(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("a connection ended by a defect of this program", "who", c.sess.JID.String(), "panic", p, "stack", string(debug.Stack()))
+			c.log().Error("a connection ended by a defect of this program", "who", c.sess.JID.String(), "panic", p, "stack", string(debug.Stack()))
 			c.sess.Fail(c, stream.Fail(stream.InternalServerError, ""))
 			<-c.ended
 		}
@@ -153,7 +153,7 @@ func (r *reader) timeout(err error) error {
 	case r.dec.Partial():
 		return stream.Fail(stream.PolicyViolation, "a stanza has to be complete in "+r.srv.Settings.Load().C2S.StanzaTime.String())
 	case r.pinged:
-		r.log.Debug("client is silent", "who", r.sess.JID.String())
+		r.log().Debug("client is silent", "who", r.sess.JID.String())
 		return stream.Fail(stream.ConnectionTimeout, "no answer to a ping")
 	}
 	r.pinged = true
@@ -269,7 +269,7 @@ func (r *reader) enable(ctx context.Context, e *elem.Element) error {
 	case errors.Is(err, session.ErrGone):
 		return errLeft
 	case err != nil:
-		r.log.Error("a session cannot be made resumable", "who", r.sess.JID.String(), "err", err)
+		r.log().Error("a session cannot be made resumable", "who", r.sess.JID.String(), "err", err)
 		r.sess.Control(failed(stanza.InternalServerError))
 		return nil
 	}
