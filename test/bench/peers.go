@@ -77,6 +77,9 @@ func (b *bench) take(ctx context.Context, f figure, name string) error {
 		}
 		defer r.stop()
 		to[5] = r.pid
+		if err := b.quietly(ctx, append([]string{"login", "-n", "50"}, to...)); err != nil { // loads the server's code
+			return err
+		}
 	}
 	if f.fill != nil {
 		err := b.once(b.path(name, archive, "filled"), func() error { return b.quietly(ctx, append(slices.Clone(f.fill), to...)) })
