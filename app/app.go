@@ -1,7 +1,7 @@
 // Package app is the wiring and nothing else: app.go builds and starts the parts
 // in order and stops them in reverse, pipeline.go puts the stages of a stanza in
-// their places, modules.go is the list of features, gauges.go connects the
-// metrics.
+// their places, modules.go is the list of features, gauges.go connects what
+// watches the server, admin.go lets administrators in, memory.go gives memory back.
 package app
 
 import (
@@ -81,9 +81,8 @@ type Server struct {
 	cancel  context.CancelFunc
 	going   context.Context // ends when a shutdown begins
 	leave   context.CancelFunc
-	run     sync.WaitGroup                // ends with ctx
-	serving sync.WaitGroup                // ends when the listeners are closed and the last connection is gone
-	stops   []func(context.Context) error // in the order of starting
+	run     sync.WaitGroup // ends with ctx
+	serving sync.WaitGroup // ends when the listeners are closed and the last connection is gone
 }
 
 // New opens the database and builds the parts. Nothing is served until Start.
@@ -167,13 +166,13 @@ func (s *Server) buildTLS(cfg *config.Config) (err error) {
 }
 
 // Start revives the sessions of the process before, opens the doors and begins
-// to serve.
+// to serve. Shutdown must follow, also when it fails.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
 	if err := s.open(ctx); err != nil {
-		return errors.Join(err, s.Shutdown(ctx))
+		return err
 	}
 	s.run.Go(func() { s.TLS.Run(s.ctx) })
 	s.background()
@@ -295,9 +294,6 @@ func (s *Server) Addresses() map[string]string {
 	return all
 }
 
-// Listeners that are open, for switching their modes.
-func (s *Server) Listeners() []*listen.Listener { return s.listeners }
-
 // Shutdown stops accepting, tells every stream system-shutdown, waits for
 // connections until ctx is done, and closes the database. Sessions that can be
 // resumed stay in it for the next process.
@@ -315,30 +311,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			c.End(nil)
 		}
 	}
-	var errs []error
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		errs = append(errs, s.stops[i](ctx))
-	}
-	s.stops = nil
 	stop := context.AfterFunc(ctx, s.cancel)
 	s.waitForConnections(ctx)
 	s.cancel()
 	stop()
-	s.serving.Wait()
-	s.run.Wait()
-	return errors.Join(append(errs, s.DB.Close())...)
-}
-
-// Kill stops at once: connections are cut without a word. What was acknowledged
-// is on disk all the same.
-func (s *Server) Kill() error {
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	for _, c := range s.Online.All() {
-		c.Freeze()
-	}
-	s.cancel()
 	s.serving.Wait()
 	s.run.Wait()
 	return s.DB.Close()

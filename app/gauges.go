@@ -35,6 +35,9 @@ func (s *Server) databaseReady(context.Context) error {
 }
 
 func (s *Server) listenersReady(context.Context) error {
+	if s.going.Err() != nil {
+		return errors.New("the server stops")
+	}
 	if len(s.listeners) == 0 {
 		return errors.New("no listener is open")
 	}
@@ -42,8 +45,8 @@ func (s *Server) listenersReady(context.Context) error {
 }
 
 // refresh puts changed rows into use: the one way from a change to new
-// snapshots.
-func (s *Server) refresh(ctx context.Context, what string) error {
+// snapshots. They are few and small, so all are built anew, whatever has changed.
+func (s *Server) refresh(ctx context.Context, _ string) error {
 	err := errors.Join(s.Settings.Refresh(ctx), s.Hosts.Refresh(ctx), s.TLS.Refresh())
 	s.setModes()
 	return err

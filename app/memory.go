@@ -12,7 +12,7 @@ import (
 // A storm of logins leaves garbage as large as what lives, and stacks that
 // handshakes have grown; without work the collector would not look at them for two
 // minutes. So when it is quiet after work, memory goes back to the system:
-// 22 → 16 KiB for an idle session of 2,000 (docs/performance.md).
+// 22 → 15 to 16 KiB for an idle session of 2,000 (docs/performance.md).
 const (
 	lookEvery = 5 * time.Second
 	quiet     = 500     // stanzas and streams between two looks

@@ -80,11 +80,6 @@ func (s *Server) Handler() http.Handler {
 
 type actorKey struct{}
 
-// WithActor is ctx for requests of this actor.
-func WithActor(ctx context.Context, a ops.Actor) context.Context {
-	return context.WithValue(ctx, actorKey{}, a)
-}
-
 func actorOf(r *http.Request) ops.Actor {
 	a, _ := r.Context().Value(actorKey{}).(ops.Actor)
 	if a.Name == "" {

@@ -365,16 +365,5 @@ func (s *Session) Suspend(reason *stream.Error) {
 	s.stopExpiry()
 }
 
-// Freeze cuts the wire and forgets every timer: the process is about to die.
-func (s *Session) Freeze() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w := s.wire; w != nil {
-		go w.Cut()
-	}
-	s.unplug()
-	s.stopExpiry()
-}
-
 // Ended tells whether the session is over.
 func (s *Session) Ended() bool { return s.ended.Load() }

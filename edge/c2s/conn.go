@@ -39,6 +39,7 @@ type conn struct {
 
 	facts  live.Facts
 	how    login
+	made   bool // an account was made on this stream
 	domain jid.JID
 	user   jid.JID // after authentication
 	sess   *session.Session

@@ -68,9 +68,6 @@ func (a *attempts) start(ctx context.Context, mechanism, initial string) ([]byte
 	if failure != nil {
 		return nil, false, failure
 	}
-	if wait := a.c.srv.Throttle.Wait(jid.JID{}, a.c.door.Remote().Addr()); wait > 0 && mechanism == sasl.External {
-		return nil, false, tooMany()
-	}
 	return a.now.Start(ctx, mechanism, msg)
 }
 
@@ -114,8 +111,11 @@ func (a *attempts) server() *sasl.Server {
 			}
 			return err == nil, err
 		},
-		External: func(context.Context, jid.JID) (jid.JID, error) {
-			return jid.JID{}, &sasl.Failure{Condition: sasl.NotAuthorized}
+		External: func(ctx context.Context, authzid jid.JID) (jid.JID, error) {
+			if err := a.wait(ctx, authzid); err != nil {
+				return jid.JID{}, err
+			}
+			return s.External(ctx, a.c.tls.ConnectionState().PeerCertificates, authzid)
 		},
 	}
 }

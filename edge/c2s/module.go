@@ -13,15 +13,15 @@ func Module() route.Module {
 	return route.Module{
 		Name: "streams",
 		Claims: []route.Claim{
-			{Spec: "RFC 6120", Covers: "server role", Note: "Streams from clients; SASL SCRAM, EXTERNAL and PLAIN."},
+			{Spec: "RFC 6120", Covers: "server role", Note: "Streams from clients; SASL SCRAM and PLAIN."},
 			{Spec: "RFC 7590", Covers: "complete"},
 			{Spec: "RFC 7622", Covers: "complete"},
 			{Spec: "RFC 9266", Covers: "complete", Note: "tls-exporter."},
 			{Spec: "XEP-0198", Version: "1.6.3", Covers: "complete", Note: "Sessions can be resumed after a restart of the server; <r/> is answered when the stanzas before it are on disk."},
 			{Spec: "XEP-0352", Version: "1.0.0", Covers: "complete"},
 			{Spec: "XEP-0368", Version: "1.1.0", Covers: "server role", Note: "Also on the STARTTLS port: the first byte decides."},
-			{Spec: "XEP-0440", Version: "0.4.2", Covers: "complete"},
-			{Spec: "XEP-0474", Version: "0.4.0", Covers: "server role"},
+			{Spec: "XEP-0440", Version: "1.0.0", Covers: "complete"},
+			{Spec: "XEP-0474", Version: "0.5.0", Covers: "server role"},
 		},
 		Forget: Forget,
 	}

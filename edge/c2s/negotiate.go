@@ -224,10 +224,14 @@ func (c *conn) stranger(ctx context.Context, set *settings.Settings, e *elem.Ele
 	if err != nil || c.srv.Newcomers == nil || (c.tls == nil && set.C2S.RequireTLS) {
 		return stream.Fail(stream.NotAuthorized, "log in first")
 	}
-	answer, _ := c.srv.Newcomers.Stranger(ctx, st, c.domain, c.door.Remote().Addr(), c.tls != nil)
+	if c.made { // XEP-0077 §3.1.1
+		return stream.Fail(stream.PolicyViolation, "one account for a stream")
+	}
+	answer, made := c.srv.Newcomers.Stranger(ctx, st, c.domain, c.door.Remote().Addr(), c.tls != nil)
 	if answer == nil {
 		return stream.Fail(stream.NotAuthorized, "log in first")
 	}
+	c.made = made
 	_, err = c.Write(answer.Append(nil, ""))
 	return err
 }

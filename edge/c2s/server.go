@@ -10,6 +10,7 @@ package c2s
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -48,9 +49,11 @@ type Server struct {
 	StartTLS  *tls.Config // after STARTTLS
 	DirectTLS *tls.Config // direct TLS (XEP-0368)
 
-	// External tells for whom a client certificate speaks (SASL EXTERNAL); nil
-	// where nobody does.
-	External func(ctx context.Context, certs []tls.Certificate, authzid jid.JID) (jid.JID, error)
+	// External tells for whom a client's certificates speak, the leaf first (SASL
+	// EXTERNAL, XEP-0178): a *sasl.Failure refuses, and authzid is zero when the client
+	// leaves the choice to us. Nothing about the certificates has been checked. Nil
+	// where nobody speaks by certificate.
+	External func(ctx context.Context, certs []*x509.Certificate, authzid jid.JID) (jid.JID, error)
 	// Newcomers make accounts in band (XEP-0077); nil where nobody can.
 	Newcomers Newcomers
 	// Features are advertised beyond what is negotiated here, before and after
@@ -84,11 +87,13 @@ func (s *Server) Serve(ctx context.Context, door *listen.Conn) {
 	set := s.Settings.Load()
 	c.setDeadline(time.Now().Add(set.C2S.NegotiationTime))
 	stay := context.AfterFunc(s.Going, func() { door.SetReadDeadline(time.Now()) })
-	if err := c.negotiate(ctx, set); err != nil {
+	err := c.negotiate(ctx, set)
+	stayed := stay() // whatever came of it: what waits for a shutdown waits for as long as the server lives
+	if err != nil {
 		c.hangUp(err)
 		return
 	}
-	if !stay() {
+	if !stayed {
 		c.sess.Suspend(Shutdown())
 		if c.sess.Ended() {
 			c.sess.End(nil)

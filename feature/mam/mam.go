@@ -97,7 +97,7 @@ func (m *MAM) Module() route.Module {
 			{Spec: "XEP-0441", Version: "0.2.0", Covers: "complete", Note: "Without the ad-hoc command."},
 			{Spec: "XEP-0059", Version: "1.0", Covers: "server role", Note: "Pages by index are not supported."},
 			{Spec: "XEP-0297", Version: "1.0", Covers: "server role"},
-			{Spec: "XEP-0334", Version: "0.4.0", Covers: "server role", Note: "no-copy belongs to carbons."},
+			{Spec: "XEP-0334", Version: "1.0.0", Covers: "server role", Note: "no-copy belongs to carbons."},
 			{Spec: "XEP-0359", Version: "0.7.0", Covers: "complete"},
 		},
 		IQ: []route.IQ{

@@ -240,11 +240,3 @@ func (c *Conn) Cut() {
 	}
 	c.conn.Close()
 }
-
-// TLS tells about the connection.
-func (c *Conn) TLS() tls.ConnectionState {
-	if t, ok := c.conn.(*tls.Conn); ok {
-		return t.ConnectionState()
-	}
-	return tls.ConnectionState{}
-}

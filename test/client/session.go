@@ -247,13 +247,4 @@ func (s *Session) Cut() {
 	}
 }
 
-// Close ends the session for good.
-func (s *Session) Close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn != nil {
-		s.conn.Close()
-	}
-}
-
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
