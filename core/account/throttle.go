@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chancery/base/lru"
+	"chancery/base/subscriber"
 	"chancery/core/settings"
 	"chancery/xmpp/jid"
 )
@@ -51,7 +52,7 @@ func NewThrottle(live *settings.Live) *Throttle {
 // Wait is how long an attempt has to wait before it is looked at; 0 when not at all. bare may be zero when it is not known yet.
 func (t *Throttle) Wait(bare jid.JID, from netip.Addr) time.Duration {
 	now := time.Now()
-	from = network(from)
+	from = subscriber.Of(from)
 	if f, ok := t.friends.Get(pair{bare, from}); ok {
 		return t.remaining(f, now)
 	}
@@ -63,7 +64,7 @@ func (t *Throttle) Wait(bare jid.JID, from netip.Addr) time.Duration {
 // Failed counts an attempt that failed.
 func (t *Throttle) Failed(bare jid.JID, from netip.Addr) {
 	now := time.Now()
-	from = network(from)
+	from = subscriber.Of(from)
 	another := func(f failures) failures {
 		if now.Sub(f.last) >= throttleMemory {
 			f.n = 0
@@ -83,7 +84,7 @@ func (t *Throttle) Failed(bare jid.JID, from netip.Addr) {
 // Succeeded forgets the failures of an account, and that it is at home at this address. The failures of the address stay: who
 // has an account of his own must not be able to buy guesses at others.
 func (t *Throttle) Succeeded(bare jid.JID, from netip.Addr) {
-	t.friends.Put(pair{bare, network(from)}, failures{})
+	t.friends.Put(pair{bare, subscriber.Of(from)}, failures{})
 	t.accounts.Delete(bare)
 }
 
@@ -103,14 +104,4 @@ func (t *Throttle) remaining(f failures, now time.Time) time.Duration {
 		delay = min(delay, firstDelay<<over)
 	}
 	return max(0, f.last.Add(delay).Sub(now))
-}
-
-// network is what one subscriber has: an IPv4 address, an IPv6 /64.
-func network(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
-	}
-	return a
 }

@@ -224,8 +224,9 @@ func (c *conn) stranger(ctx context.Context, set *settings.Settings, e *elem.Ele
 	if err != nil || c.srv.Newcomers == nil || (c.tls == nil && set.C2S.RequireTLS) {
 		return stream.Fail(stream.NotAuthorized, "log in first")
 	}
-	if c.made { // XEP-0077 §3.1.1
-		return stream.Fail(stream.PolicyViolation, "one account for a stream")
+	if c.made { // XEP-0077 usecases-register-server
+		_, err = c.Write(st.Bounce(stanza.Refuse(stanza.NotAcceptable, "one account for a stream; log in now")).Append(nil, ""))
+		return err
 	}
 	answer, made := c.srv.Newcomers.Stranger(ctx, st, c.domain, c.door.Remote().Addr(), c.tls != nil)
 	if answer == nil {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chancery/base/subscriber"
 	"chancery/core/settings"
 )
 
@@ -138,7 +139,7 @@ func (g *Gate) unclaim(a netip.Addr) {
 
 // drop is called with mu held.
 func (g *Gate) drop(a netip.Addr) {
-	a = network(a)
+	a = subscriber.Of(a)
 	s := g.sources[a]
 	if s.open--; s.open <= 0 && s.due <= g.now() {
 		delete(g.sources, a)
@@ -156,7 +157,7 @@ func (g *Gate) limit(l *settings.Listen) int {
 
 // arrive is called with mu held.
 func (g *Gate) arrive(l *settings.Listen, a netip.Addr, now int64) Refusal {
-	a = network(a)
+	a = subscriber.Of(a)
 	g.sweep(now)
 	s := g.sources[a]
 	if l.PerAddress > 0 && s.open >= l.PerAddress {
@@ -208,13 +209,3 @@ func (g *Gate) refuse(r Refusal, from netip.Addr) {
 }
 
 func (g *Gate) now() int64 { return int64(time.Since(g.start)) }
-
-// network is what an address is counted under. An IPv6 user has a /64 at least.
-func network(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is4() {
-		return a
-	}
-	p, _ := a.WithZone("").Prefix(64)
-	return p.Addr()
-}

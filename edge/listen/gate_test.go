@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chancery/base/subscriber"
 	"chancery/core/settings"
 )
 
@@ -35,7 +36,7 @@ func TestConnectionsAreCountedByNetwork(t *testing.T) {
 	}
 	for _, test := range tests {
 		a, b := netip.MustParseAddr(test.a), netip.MustParseAddr(test.b)
-		if got := network(a) == network(b); got != test.same {
+		if got := subscriber.Of(a) == subscriber.Of(b); got != test.same {
 			t.Errorf("%v and %v: got %v", a, b, got)
 		}
 		g := newGate(func(l *settings.Listen) { l.PerAddress = 1 })

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"chancery/base/subscriber"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 // it lets nobody in rather than forget whom it has counted.
 type newcomers struct {
 	mu   sync.Mutex
-	seen map[netip.Prefix]tally
+	seen map[netip.Addr]tally
 }
 
 type tally struct {
@@ -23,7 +25,7 @@ type tally struct {
 	since time.Time
 }
 
-func newNewcomers() *newcomers { return &newcomers{seen: map[netip.Prefix]tally{}} }
+func newNewcomers() *newcomers { return &newcomers{seen: map[netip.Addr]tally{}} }
 
 // admit counts an account about to be made; release takes it back when that
 // fails. limit 0 is no limit.
@@ -31,7 +33,7 @@ func (w *newcomers) admit(from netip.Addr, limit int) (release func(), ok bool) 
 	if limit == 0 {
 		return func() {}, true
 	}
-	p, now := network(from), time.Now()
+	p, now := subscriber.Of(from), time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t, known := w.seen[p]
@@ -52,7 +54,7 @@ func (w *newcomers) admit(from netip.Addr, limit int) (release func(), ok bool) 
 	return func() { w.release(p) }, true
 }
 
-func (w *newcomers) release(p netip.Prefix) {
+func (w *newcomers) release(p netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if t, ok := w.seen[p]; ok && t.n > 0 {
@@ -71,15 +73,4 @@ func (w *newcomers) sweep(now time.Time) bool {
 		}
 	}
 	return len(w.seen) < before
-}
-
-// network is how addresses are counted: an IPv4 host, an IPv6 /64.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits)
-	return p
 }
